@@ -1,0 +1,143 @@
+//! The events that a worker takes through the filters together.
+
+use crate::event::Event;
+
+/// Events in numbered slots.
+///
+/// A slot never moves while filters run, so that a [`crate::Selection`] stays true. Events that filters make get slots at
+/// the end, each remembering the slot it belongs behind; [`Batch::into_events`] puts all in Logstash's order, once.
+#[derive(Default, Debug)]
+pub struct Batch {
+    events: Vec<Event>,
+    /// For each event beyond the first ones: the slot that it follows, and the step that made it.
+    origins: Vec<Origin>,
+    step: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Origin {
+    /// `None` for events that no other one led to: they come last.
+    parent: Option<usize>,
+    step: u32,
+}
+
+impl Batch {
+    /// A batch of `events`, in slots from 0.
+    pub fn new(events: Vec<Event>) -> Batch {
+        Batch { events, origins: Vec::new(), step: 0 }
+    }
+
+    /// Number of slots, cancelled events included.
+    pub fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Whether there is no slot.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    /// The event in `slot`.
+    pub fn get(&self, slot: usize) -> Option<&Event> {
+        self.events.get(slot)
+    }
+
+    /// The event in `slot`.
+    pub fn get_mut(&mut self, slot: usize) -> Option<&mut Event> {
+        self.events.get_mut(slot)
+    }
+
+    /// The events by slot, cancelled ones included.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Event> {
+        self.events.iter()
+    }
+
+    /// Says that another filter begins; what it makes stands before what earlier ones made of the same event.
+    pub fn next_step(&mut self) {
+        self.step += 1;
+    }
+
+    /// Adds an event behind the one in `parent`, or behind all others. Returns its slot.
+    pub fn add(&mut self, event: Event, parent: Option<usize>) -> usize {
+        self.events.push(event);
+        self.origins.push(Origin { parent, step: self.step });
+        self.events.len() - 1
+    }
+
+    /// The events that were not cancelled, in Logstash's order.
+    pub fn into_events(self) -> Vec<Event> {
+        let order = self.order();
+        if order.is_empty() {
+            return self.events.into_iter().filter(|event| !event.is_cancelled()).collect();
+        }
+        let mut slots: Vec<Option<Event>> = self.events.into_iter().map(Some).collect();
+        let take = |slot: usize| slots.get_mut(slot).and_then(Option::take);
+        order.into_iter().filter_map(take).filter(|event| !event.is_cancelled()).collect()
+    }
+
+    /// The slots in Logstash's order; empty when that is the order of the slots.
+    fn order(&self) -> Vec<usize> {
+        if self.origins.is_empty() {
+            return Vec::new();
+        }
+        let first = self.events.len() - self.origins.len();
+        let mut children: Vec<Vec<(u32, usize)>> = vec![Vec::new(); self.events.len()];
+        let mut loose = Vec::new();
+        for (at, origin) in self.origins.iter().enumerate() {
+            match origin.parent.and_then(|parent| children.get_mut(parent)) {
+                Some(siblings) => siblings.push((origin.step, first + at)),
+                None => loose.push(first + at),
+            }
+        }
+        // A later filter puts its events right behind the one it saw, before those of earlier filters.
+        children.iter_mut().for_each(|siblings| siblings.sort_by_key(|(step, _)| std::cmp::Reverse(*step)));
+        let mut order = Vec::with_capacity(self.events.len());
+        let mut waiting: Vec<usize> = (0..first).chain(loose).rev().collect();
+        while let Some(slot) = waiting.pop() {
+            order.push(slot);
+            waiting.extend(children.get(slot).into_iter().flatten().rev().map(|(_, child)| *child));
+        }
+        order
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{FieldRef, Timestamp, Value};
+
+    fn event(name: &str) -> Event {
+        let mut event = Event::at(Timestamp::EPOCH);
+        event.set(&FieldRef::literal("n"), name).unwrap();
+        event
+    }
+
+    fn names(batch: Batch) -> Vec<String> {
+        let name = |event: Event| match event.get(&FieldRef::literal("n")).map(|v| v.to_value()) {
+            Some(Value::String(name)) => name,
+            _ => String::new(),
+        };
+        batch.into_events().into_iter().map(name).collect()
+    }
+
+    #[test]
+    fn new_events_follow_the_one_they_came_from() {
+        let mut batch = Batch::new(vec![event("a"), event("b")]);
+        batch.next_step();
+        batch.add(event("b1"), Some(1));
+        let a1 = batch.add(event("a1"), Some(0));
+        batch.add(event("a2"), Some(0));
+        batch.next_step();
+        batch.add(event("a-late"), Some(0));
+        batch.add(event("a1-late"), Some(a1));
+        batch.add(event("flushed"), None);
+        assert_eq!(names(batch), ["a", "a-late", "a1", "a1-late", "a2", "b", "b1", "flushed"]);
+    }
+
+    #[test]
+    fn cancelled_events_are_gone() {
+        let mut batch = Batch::new(vec![event("a"), event("b")]);
+        batch.get_mut(0).unwrap().cancel();
+        assert_eq!(names(batch), ["b"]);
+    }
+}

@@ -1,0 +1,10 @@
+//! JSON in and out of events, without a tree in between.
+
+mod decode;
+mod encode;
+
+pub use decode::{
+    JSON_DEPTH_MAX, JSON_LIST_EVENTS_MAX, JsonError, JsonNumbers, MergeError, Parsed, ParsedKind,
+};
+pub(crate) use encode::write_string;
+pub use encode::{append_value, write_value};

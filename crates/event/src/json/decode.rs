@@ -1,0 +1,637 @@
+//! JSON text straight into an event's arena.
+//!
+//! The text becomes the event's own buffer first, so a string without escapes is a pair of offsets. The grammar is
+//! Jackson's (RFC 8259, no comments, no NaN); the limits are its limits too, so that hostile input costs what it does in
+//! Logstash and no more.
+
+#![expect(
+    clippy::indexing_slicing,
+    reason = "positions come from scanning the same text, node ranges from this arena"
+)]
+
+use crate::event::{Event, Kind, Node, SetError, TextSpan, WELL_KNOWN};
+use crate::field_ref::{FieldRef, FieldRefError};
+use crate::key::KeyId;
+use crate::number::{Decimal, NUMBER_DIGITS_MAX};
+use crate::value::{Value, ValueRef};
+use ferrostash_joda::Timestamp;
+
+/// Deepest nesting of hashes and lists.
+pub const JSON_DEPTH_MAX: usize = 1000;
+/// Most events that one list of hashes may become.
+pub const JSON_LIST_EVENTS_MAX: usize = 1_000_000;
+
+/// What becomes of numbers with a fraction or an exponent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum JsonNumbers {
+    /// Doubles, as Logstash's codecs do.
+    Doubles,
+    /// Decimals with all their digits, as Logstash's json filter does.
+    Decimals,
+}
+
+/// The text is not JSON that an event can hold.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason} at byte {offset}")]
+pub struct JsonError {
+    /// What was found, or expected.
+    pub reason: &'static str,
+    /// Where, in bytes from the start of the text.
+    pub offset: usize,
+}
+
+/// A value that was parsed into an event but is not part of it yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Parsed(Node);
+
+/// The kind of a [`Parsed`] value.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ParsedKind {
+    /// A hash.
+    Object,
+    /// A list.
+    Array,
+    /// Null.
+    Null,
+    /// Everything else.
+    Scalar,
+}
+
+/// Why parsed members could not become fields.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MergeError {
+    /// A key is no field reference.
+    #[error("{0}")]
+    Reference(#[from] FieldRefError),
+    /// A field could not be set.
+    #[error("{0}")]
+    Set(#[from] SetError),
+}
+
+impl Event {
+    /// Calls `sink` with the event that a JSON hash describes, or one for each hash of a list; blank text gives none.
+    ///
+    /// Text behind the value is ignored, as in Logstash. `now` becomes `@timestamp` where there is none. Nothing is
+    /// passed to `sink` when there is an error. Returns the number of events.
+    pub fn read_json(text: &str, now: Timestamp, sink: &mut dyn FnMut(Event)) -> Result<usize, JsonError> {
+        let mut event = Event::bare(0);
+        event.text.reserve(text.len() + 64);
+        event.text.push_str(text);
+        let start = skip_blank(text.as_bytes(), 0);
+        if start == text.len() {
+            return Ok(0);
+        }
+        let (node, _) = event.parse_at(start, text.len(), JsonNumbers::Doubles)?;
+        match node.kind {
+            Kind::Object => {
+                event.become_fields(node, now);
+                sink(event);
+                Ok(1)
+            }
+            Kind::Array => event.read_list(node, now, sink),
+            _ => Err(JsonError { reason: "an event must be a JSON hash or a list of hashes", offset: start }),
+        }
+    }
+
+    fn read_list(&self, list: Node, now: Timestamp, sink: &mut dyn FnMut(Event)) -> Result<usize, JsonError> {
+        let members = self.members(list.a);
+        if members.iter().any(|member| !matches!(member.kind, Kind::Object | Kind::Null)) {
+            return Err(JsonError { reason: "a list of events must hold nothing but hashes", offset: 0 });
+        }
+        if members.len() > JSON_LIST_EVENTS_MAX {
+            return Err(JsonError { reason: "more events in one list than are allowed", offset: 0 });
+        }
+        for member in members {
+            let mut event = Event::bare(256);
+            let copy = event.push_foreign(self, *member);
+            event.become_fields(copy, now);
+            sink(event);
+        }
+        Ok(members.len())
+    }
+
+    fn become_fields(&mut self, node: Node, now: Timestamp) {
+        if node.kind == Kind::Object {
+            self.ranges[0] = self.ranges[node.a as usize];
+        }
+        self.adopt(now);
+    }
+
+    /// Parses the JSON value in `span`, which is text of this event. Returns it with the offset behind it.
+    pub fn parse_json(&mut self, span: TextSpan, numbers: JsonNumbers) -> Result<(Parsed, usize), JsonError> {
+        let (start, end) = self.bounds(span);
+        let from = skip_blank(&self.text.as_bytes()[..end], start);
+        let (node, at) =
+            self.parse_at(from, end, numbers).map_err(|e| JsonError { offset: e.offset - start, ..e })?;
+        Ok((Parsed(node), at - start))
+    }
+
+    /// The kind of a parsed value.
+    pub fn parsed_kind(&self, parsed: Parsed) -> ParsedKind {
+        match parsed.0.kind {
+            Kind::Object => ParsedKind::Object,
+            Kind::Array => ParsedKind::Array,
+            Kind::Null => ParsedKind::Null,
+            _ => ParsedKind::Scalar,
+        }
+    }
+
+    /// A parsed value, to look at before it is set.
+    pub fn parsed_ref(&self, parsed: Parsed) -> ValueRef<'_> {
+        self.resolve(parsed.0)
+    }
+
+    /// Sets `field` to a parsed value.
+    pub fn set_parsed(&mut self, field: &FieldRef, parsed: Parsed) -> Result<(), SetError> {
+        self.set_node(field, parsed.0)
+    }
+
+    /// Takes the member `name` out of a parsed hash.
+    pub fn take_parsed(&mut self, parsed: Parsed, name: &str) -> Option<Value> {
+        (parsed.0.kind == Kind::Object).then(|| self.take_member(parsed.0.a, name)).flatten()
+    }
+
+    /// Sets each member of a parsed hash as a field; the names are field references. Stops at the first that fails.
+    pub fn merge_parsed(&mut self, parsed: Parsed) -> Result<(), MergeError> {
+        if parsed.0.kind != Kind::Object {
+            return Ok(());
+        }
+        let range = self.ranges[parsed.0.a as usize];
+        for at in range.start..range.start + range.len {
+            let node = self.nodes[at as usize];
+            if self.is_plain_field(node) {
+                self.insert_number(node);
+            } else {
+                let reference = FieldRef::parse(self.key_name(node.key))?;
+                self.set_node(&reference, node.with_key(0))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a member may become a top-level field without further ado.
+    fn is_plain_field(&self, node: Node) -> bool {
+        let reserved =
+            [&WELL_KNOWN.timestamp, &WELL_KNOWN.metadata, &WELL_KNOWN.tags].iter().any(|k| k.0 == node.key);
+        !reserved && !self.key_name(node.key).contains(['[', ']'])
+    }
+
+    fn parse_at(
+        &mut self,
+        start: usize,
+        end: usize,
+        numbers: JsonNumbers,
+    ) -> Result<(Node, usize), JsonError> {
+        let text = std::mem::take(&mut self.text);
+        let mut parser = Parser {
+            text: &text,
+            bytes: &text.as_bytes()[..end],
+            numbers,
+            event: self,
+            unescaped: String::new(),
+        };
+        let mut stack = Vec::with_capacity(32);
+        let result = parser.value(start, JSON_DEPTH_MAX, &mut stack);
+        let unescaped = parser.unescaped;
+        self.text = text;
+        self.text.push_str(&unescaped);
+        result
+    }
+}
+
+struct Parser<'t, 'e> {
+    text: &'t str,
+    bytes: &'t [u8],
+    numbers: JsonNumbers,
+    event: &'e mut Event,
+    /// Strings with escapes, resolved; goes behind the event's text at the end.
+    unescaped: String,
+}
+
+type Step<T> = Result<T, JsonError>;
+
+fn error<T>(reason: &'static str, offset: usize) -> Step<T> {
+    Err(JsonError { reason, offset })
+}
+
+fn skip_blank(bytes: &[u8], mut at: usize) -> usize {
+    while matches!(bytes.get(at), Some(b' ' | b'\n' | b'\r' | b'\t')) {
+        at += 1;
+    }
+    at
+}
+
+impl Parser<'_, '_> {
+    fn value(&mut self, at: usize, depth: usize, stack: &mut Vec<Node>) -> Step<(Node, usize)> {
+        match self.bytes.get(at) {
+            Some(b'"') => self.string(at + 1),
+            Some(b'{') => self.object(at + 1, depth, stack),
+            Some(b'[') => self.array(at + 1, depth, stack),
+            Some(b'-' | b'0'..=b'9') => self.number(at),
+            Some(b't') => self.word(at, "true", Kind::True),
+            Some(b'f') => self.word(at, "false", Kind::False),
+            Some(b'n') => self.word(at, "null", Kind::Null),
+            Some(_) => error("unexpected character where a value was expected", at),
+            None => error("unexpected end of the text where a value was expected", at),
+        }
+    }
+
+    fn word(&self, at: usize, word: &str, kind: Kind) -> Step<(Node, usize)> {
+        let end = at + word.len();
+        let follows =
+            self.bytes.get(end).is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_' || *b == b'$');
+        if self.bytes.get(at..end) == Some(word.as_bytes()) && !follows {
+            Ok((Node::plain(kind), end))
+        } else {
+            error("unknown word (expected true, false or null)", at)
+        }
+    }
+
+    fn object(&mut self, at: usize, depth: usize, stack: &mut Vec<Node>) -> Step<(Node, usize)> {
+        let Some(depth) = depth.checked_sub(1) else {
+            return error("nesting is deeper than 1000 levels", at);
+        };
+        let base = stack.len();
+        let mut at = skip_blank(self.bytes, at);
+        if self.bytes.get(at) == Some(&b'}') {
+            return Ok((self.close(Kind::Object, base, stack), at + 1));
+        }
+        loop {
+            if self.bytes.get(at) != Some(&b'"') {
+                return error("expected a quoted key", at);
+            }
+            let (key, behind) = self.key(at + 1)?;
+            at = skip_blank(self.bytes, behind);
+            if self.bytes.get(at) != Some(&b':') {
+                return error("expected a colon after the key", at);
+            }
+            let (node, behind) = self.value(skip_blank(self.bytes, at + 1), depth, stack)?;
+            stack.push(node.with_key(key));
+            at = skip_blank(self.bytes, behind);
+            match self.bytes.get(at) {
+                Some(b',') => at = skip_blank(self.bytes, at + 1),
+                Some(b'}') => return Ok((self.close(Kind::Object, base, stack), at + 1)),
+                _ => return error("expected a comma or a closing brace", at),
+            }
+        }
+    }
+
+    fn array(&mut self, at: usize, depth: usize, stack: &mut Vec<Node>) -> Step<(Node, usize)> {
+        let Some(depth) = depth.checked_sub(1) else {
+            return error("nesting is deeper than 1000 levels", at);
+        };
+        let base = stack.len();
+        let mut at = skip_blank(self.bytes, at);
+        if self.bytes.get(at) == Some(&b']') {
+            return Ok((self.close(Kind::Array, base, stack), at + 1));
+        }
+        loop {
+            let (node, behind) = self.value(at, depth, stack)?;
+            stack.push(node);
+            at = skip_blank(self.bytes, behind);
+            match self.bytes.get(at) {
+                Some(b',') => at = skip_blank(self.bytes, at + 1),
+                Some(b']') => return Ok((self.close(Kind::Array, base, stack), at + 1)),
+                _ => return error("expected a comma or a closing bracket", at),
+            }
+        }
+    }
+
+    /// Moves the members above `base` from the stack into a range.
+    fn close(&mut self, kind: Kind, base: usize, stack: &mut Vec<Node>) -> Node {
+        if kind == Kind::Object {
+            self.drop_earlier_twins(base, stack);
+        }
+        let range = self.event.push_range(&stack[base..]);
+        stack.truncate(base);
+        Node { key: 0, kind, a: range, b: 0 }
+    }
+
+    /// Of several members with one name the last one counts.
+    fn drop_earlier_twins(&self, base: usize, stack: &mut Vec<Node>) {
+        const PAIRWISE_MAX: usize = 24;
+        let members = &stack[base..];
+        let twins = if members.len() <= PAIRWISE_MAX {
+            members
+                .iter()
+                .enumerate()
+                .any(|(i, node)| members[i + 1..].iter().any(|later| later.key == node.key))
+        } else {
+            let mut keys: Vec<u32> = members.iter().map(|node| node.key).collect();
+            keys.sort_unstable();
+            keys.windows(2).any(|pair| pair[0] == pair[1])
+        };
+        // Keys outside the table have a number each; two of them may still be the same text.
+        let locals = members.iter().filter(|node| self.event.is_local(node.key)).count() > 1;
+        if !twins && !locals {
+            return;
+        }
+        let name = |node: &Node| match self.event.is_local(node.key) {
+            true => self.local_name(node.key),
+            false => KeyId(node.key).name().to_owned(),
+        };
+        let mut last = std::collections::HashMap::new();
+        members.iter().enumerate().for_each(|(i, node)| {
+            last.insert(name(node), i);
+        });
+        let kept: Vec<Node> = members
+            .iter()
+            .enumerate()
+            .filter(|(i, node)| last.get(&name(node)) == Some(i))
+            .map(|(_, n)| *n)
+            .collect();
+        stack.truncate(base);
+        stack.extend(kept);
+    }
+
+    fn local_name(&self, key: u32) -> String {
+        let (start, len) = self.event.local_place(key);
+        let (start, end) = (start as usize, (start + len) as usize);
+        let taken = self.text.len();
+        let text = if start >= taken {
+            self.unescaped.get(start - taken..end - taken)
+        } else {
+            self.text.get(start..end)
+        };
+        text.unwrap_or_default().to_owned()
+    }
+
+    fn key(&mut self, at: usize) -> Step<(u32, usize)> {
+        let (node, end) = self.string(at)?;
+        let (start, stop) = (node.a as usize, (node.a + node.b) as usize);
+        let taken = self.text.len();
+        let name = if start >= taken {
+            &self.unescaped[start - taken..stop - taken]
+        } else {
+            &self.text[start..stop]
+        };
+        let key = match KeyId::intern(name) {
+            Some(id) => id.0,
+            None => self.event.local_key_at(node.a, node.b),
+        };
+        Ok((key, end))
+    }
+
+    /// The string that starts at `at`, behind its quote.
+    fn string(&mut self, at: usize) -> Step<(Node, usize)> {
+        let rest = self.bytes.get(at..).unwrap_or_default();
+        let stop = rest.iter().position(|b| *b == b'"' || *b == b'\\' || *b < 0x20);
+        match stop.map(|stop| (stop, rest[stop])) {
+            Some((length, b'"')) => {
+                Ok((Node { key: 0, kind: Kind::Str, a: at as u32, b: length as u32 }, at + length + 1))
+            }
+            Some((_, b'\\')) => self.escaped_string(at),
+            Some((length, _)) => error("control character in a string", at + length),
+            None => error("the string has no end", at.saturating_sub(1)),
+        }
+    }
+
+    fn escaped_string(&mut self, start: usize) -> Step<(Node, usize)> {
+        let from = self.unescaped.len();
+        let mut at = start;
+        loop {
+            let rest = &self.bytes[at..];
+            let Some(stop) = rest.iter().position(|b| *b == b'"' || *b == b'\\' || *b < 0x20) else {
+                return error("the string has no end", start.saturating_sub(1));
+            };
+            self.unescaped.push_str(&self.text[at..at + stop]);
+            at += stop + 1;
+            match rest[stop] {
+                b'"' => {
+                    let place = (self.text.len() + from) as u32;
+                    let length = (self.unescaped.len() - from) as u32;
+                    return Ok((Node { key: 0, kind: Kind::Str, a: place, b: length }, at));
+                }
+                b'\\' => at = self.escape(at)?,
+                _ => return error("control character in a string", at - 1),
+            }
+        }
+    }
+
+    /// The escape behind a backslash; returns the place behind it.
+    fn escape(&mut self, at: usize) -> Step<usize> {
+        let plain = match self.bytes.get(at) {
+            Some(letter @ (b'"' | b'\\' | b'/')) => *letter as char,
+            Some(b'b') => '\u{8}',
+            Some(b'f') => '\u{c}',
+            Some(b'n') => '\n',
+            Some(b'r') => '\r',
+            Some(b't') => '\t',
+            Some(b'u') => return self.unicode_escape(at + 1),
+            _ => return error("unknown escape", at),
+        };
+        self.unescaped.push(plain);
+        Ok(at + 1)
+    }
+
+    fn unicode_escape(&mut self, at: usize) -> Step<usize> {
+        let first = self.hex4(at)?;
+        let pair = (0xD800..0xDC00).contains(&first) && self.bytes.get(at + 4..at + 6) == Some(b"\\u");
+        if pair && let second @ 0xDC00..0xE000 = self.hex4(at + 6)? {
+            let code = 0x10000 + ((first - 0xD800) << 10) + (second - 0xDC00);
+            self.unescaped.push(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
+            return Ok(at + 10);
+        }
+        // Half a pair is no character. Logstash empties the whole string; we keep the rest of it.
+        self.unescaped.push(char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER));
+        Ok(at + 4)
+    }
+
+    fn hex4(&self, at: usize) -> Step<u32> {
+        let digits = self.bytes.get(at..at + 4).filter(|d| d.iter().all(u8::is_ascii_hexdigit));
+        let code = digits.and_then(|d| u32::from_str_radix(std::str::from_utf8(d).ok()?, 16).ok());
+        code.map_or_else(|| error("expected four hex digits", at), Ok)
+    }
+
+    fn digits(&self, at: usize) -> usize {
+        self.bytes[at..].iter().take_while(|b| b.is_ascii_digit()).count()
+    }
+
+    fn number(&mut self, start: usize) -> Step<(Node, usize)> {
+        let mut at = start + usize::from(self.bytes[start] == b'-');
+        let whole = self.digits(at);
+        if whole == 0 {
+            return error("expected a digit", at);
+        }
+        if whole > 1 && self.bytes[at] == b'0' {
+            return error("a number must not start with 0", at);
+        }
+        at += whole;
+        let mut exact = true;
+        if self.bytes.get(at) == Some(&b'.') {
+            let fraction = self.digits(at + 1);
+            if fraction == 0 {
+                return error("expected a digit after the point", at + 1);
+            }
+            at += 1 + fraction;
+            exact = false;
+        }
+        if let Some(b'e' | b'E') = self.bytes.get(at) {
+            at += 1 + usize::from(matches!(self.bytes.get(at + 1), Some(b'+' | b'-')));
+            let exponent = self.digits(at);
+            if exponent == 0 {
+                return error("expected a digit in the exponent", at);
+            }
+            at += exponent;
+            exact = false;
+        }
+        if at - start > NUMBER_DIGITS_MAX {
+            return error("a number with more than 1000 digits", start);
+        }
+        if self
+            .bytes
+            .get(at)
+            .is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'+' | b'-'))
+        {
+            return error("unexpected character in a number", at);
+        }
+        Ok((if exact { self.integer(start, at) } else { self.fraction(start, at)? }, at))
+    }
+
+    fn integer(&mut self, start: usize, end: usize) -> Node {
+        match self.text[start..end].parse() {
+            Ok(value) => Node::int(value),
+            Err(_) => Node { key: 0, kind: Kind::BigInt, a: start as u32, b: (end - start) as u32 },
+        }
+    }
+
+    fn fraction(&mut self, start: usize, end: usize) -> Step<Node> {
+        let text = &self.text[start..end];
+        if self.numbers == JsonNumbers::Doubles {
+            return text.parse().map(Node::float).or_else(|_| error("not a number", start));
+        }
+        let Some(decimal) = Decimal::parse(text) else { return error("the exponent is out of range", start) };
+        let canonical = decimal.to_java();
+        let place = (self.text.len() + self.unescaped.len()) as u32;
+        self.unescaped.push_str(&canonical);
+        Ok(Node { key: 0, kind: Kind::Decimal, a: place, b: canonical.len() as u32 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Vec<String>, JsonError> {
+        let mut events = Vec::new();
+        Event::read_json(text, Timestamp::EPOCH, &mut |event| events.push(event))?;
+        let line = |event: Event| {
+            let mut out = Vec::new();
+            event.write_json_with_metadata(&mut out);
+            let text = String::from_utf8(out).unwrap();
+            text.replace(r#","@version":"1""#, "").replace(r#","@timestamp":"1970-01-01T00:00:00.000Z""#, "")
+        };
+        Ok(events.into_iter().map(line).collect())
+    }
+
+    #[test]
+    fn hashes_and_lists() {
+        assert_eq!(
+            read(r#" {"a":{"b":[1,-2.50,true,null,"x"]}} trailing"#).unwrap(),
+            [r#"{"a":{"b":[1,-2.5,true,null,"x"]}}"#]
+        );
+        assert_eq!(read(r#"[{"n":1},{"n":2}]"#).unwrap(), [r#"{"n":1}"#, r#"{"n":2}"#]);
+        assert_eq!(read(" \t").unwrap(), Vec::<String>::new());
+        assert!(read(r#"[{"n":1},3]"#).is_err());
+        assert!(read("5").is_err());
+    }
+
+    #[test]
+    fn the_last_of_twins_counts() {
+        assert_eq!(read(r#"{"a":1,"b":2,"a":{"c":3,"c":4}}"#).unwrap(), [r#"{"b":2,"a":{"c":4}}"#]);
+        let long = "k".repeat(300);
+        assert_eq!(read(&format!(r#"{{"{long}":1,"{long}":2}}"#)).unwrap(), [format!(r#"{{"{long}":2}}"#)]);
+        let many: Vec<String> = (0..40).map(|i| format!(r#""f{}":{i}"#, i % 39)).collect();
+        let line = read(&format!("{{{}}}", many.join(","))).unwrap().remove(0);
+        assert!(line.ends_with(r#""f0":39}"#) && !line.contains(r#""f0":0"#));
+    }
+
+    #[test]
+    fn strings() {
+        assert_eq!(
+            read(r#"{"s":"\"\\\/\b\f\n\r\t\u0041\u00e9\ud83d\ude00"}"#).unwrap(),
+            ["{\"s\":\"\\\"\\\\/\\b\\f\\n\\r\\tAé😀\"}"]
+        );
+        assert_eq!(read(r#"{"s":"a\ud83dz"}"#).unwrap(), ["{\"s\":\"a\u{FFFD}z\"}"]);
+        assert_eq!(read(r#"{"\u0061b":1}"#).unwrap(), [r#"{"ab":1}"#]);
+    }
+
+    #[test]
+    fn numbers() {
+        assert_eq!(
+            read(r#"{"n":[-0,9223372036854775807,9223372036854775808,1e2,1e400]}"#).unwrap(),
+            [r#"{"n":[0,9223372036854775807,9223372036854775808,100.0,"Infinity"]}"#]
+        );
+        for bad in [
+            "00",
+            "01",
+            "-01",
+            "+1",
+            ".5",
+            "5.",
+            "0x10",
+            "1_000",
+            "1e",
+            "1e+",
+            "-",
+            "NaN",
+            "-Infinity",
+            "nan",
+        ] {
+            assert!(read(&format!(r#"{{"n":{bad}}}"#)).is_err(), "{bad}");
+        }
+        assert!(read(&format!(r#"{{"n":{}}}"#, "1".repeat(1001))).is_err());
+    }
+
+    #[test]
+    fn not_json() {
+        for bad in [
+            r#"{"a":"#,
+            r#"{"a":1,}"#,
+            "[1,]",
+            "{n:1}",
+            r#"{"n":9 "a":1}"#,
+            "}",
+            r#"{"a":tru}"#,
+            r#"{"a":"x"#,
+            "{\"a\":\"\t\"}",
+            r#"{"a":"\x"}"#,
+            "\u{feff}{}",
+        ] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn depth_is_limited() {
+        let nested = |levels: usize| format!(r#"{{"a":{}{}}}"#, "[".repeat(levels), "]".repeat(levels));
+        assert!(read(&nested(JSON_DEPTH_MAX - 1)).is_ok());
+        assert!(read(&nested(JSON_DEPTH_MAX)).is_err());
+        assert!(read(&"[".repeat(100_000)).is_err());
+    }
+
+    #[test]
+    fn rules_for_new_events() {
+        assert_eq!(
+            read(r#"{"tags":5,"@metadata":{"m":1},"@timestamp":"x"}"#).unwrap(),
+            [
+                r#"{"tags":["_tagsparsefailure","_timestampparsefailure"],"_tags":[5],"_@timestamp":"x","@metadata":{"m":1}}"#
+            ]
+        );
+    }
+
+    #[test]
+    fn decimals_of_the_filter() {
+        let mut event = Event::from_message(r#"{"d":1.50,"[a][b]":1e3,"s":"x"}"#, Timestamp::EPOCH);
+        let message = FieldRef::parse("message").unwrap();
+        let span = event.str_span(&message).unwrap();
+        let (parsed, end) = event.parse_json(span, JsonNumbers::Decimals).unwrap();
+        assert_eq!((event.parsed_kind(parsed), end), (ParsedKind::Object, span.len()));
+        event.merge_parsed(parsed).unwrap();
+        event.remove(&message);
+        assert_eq!(
+            format!("{event:?}"),
+            r#"{"@timestamp":"1970-01-01T00:00:00.000Z","@version":"1","d":1.50,"a":{"b":1E+3},"s":"x"}"#
+        );
+    }
+}

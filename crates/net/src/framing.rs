@@ -1,0 +1,247 @@
+//! Cutting a byte stream into lines.
+//!
+//! [`LineFramer`] is fed chunks as they were read and hands each complete line to a closure. A line that lies
+//! whole inside a chunk is never copied; only the unfinished rest is kept. A line longer than the limit is
+//! handed over once, cut and flagged, and the rest of it is thrown away as it arrives: whatever a peer sends,
+//! the framer holds at most the limit (and the delimiter's length).
+
+use std::num::NonZeroUsize;
+
+use memchr::memmem::Finder;
+
+/// Capacity that survives a long line; more is given back to the allocator.
+const KEPT_CAPACITY_BYTES: usize = 64 * 1024;
+
+/// One line, without its delimiter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frame<'a> {
+    /// The bytes of the line, or its first `limit` bytes.
+    pub bytes: &'a [u8],
+    /// Whether the line was longer than the limit; what followed is lost.
+    pub truncated: bool,
+}
+
+/// A delimiter of no bytes would cut everywhere and nowhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the delimiter is empty")]
+pub struct EmptyDelimiter;
+
+/// Splits a stream at a delimiter; the state of one connection or file.
+#[derive(Debug, Clone)]
+pub struct LineFramer {
+    finder: Finder<'static>,
+    limit: usize,
+    /// The unfinished line; while discarding, only what may be the head of a delimiter.
+    pending: Vec<u8>,
+    /// The line was too long and has been handed over; its rest is skipped.
+    discarding: bool,
+}
+
+impl LineFramer {
+    /// A framer for lines of at most `limit_bytes`, ended by `delimiter`.
+    ///
+    /// # Errors
+    /// When the delimiter is empty.
+    pub fn new(delimiter: &[u8], limit_bytes: NonZeroUsize) -> Result<Self, EmptyDelimiter> {
+        if delimiter.is_empty() {
+            return Err(EmptyDelimiter);
+        }
+        let finder = Finder::new(delimiter).into_owned();
+        Ok(Self { finder, limit: limit_bytes.get(), pending: Vec::new(), discarding: false })
+    }
+
+    /// Takes the next chunk of the stream and hands over each line that it completes.
+    pub fn push(&mut self, mut chunk: &[u8], mut line: impl FnMut(Frame<'_>)) {
+        while !chunk.is_empty() {
+            chunk = if self.pending.is_empty() && !self.discarding {
+                self.whole_lines(chunk, &mut line)
+            } else {
+                self.continue_line(chunk, &mut line)
+            };
+        }
+    }
+
+    /// Ends the stream: hands over the last line if it had no delimiter. The framer is as new afterwards.
+    pub fn finish(&mut self, mut line: impl FnMut(Frame<'_>)) {
+        if !self.discarding && !self.pending.is_empty() {
+            line(cut(&self.pending, self.limit));
+        }
+        self.discarding = false;
+        self.pending = Vec::new();
+    }
+
+    /// Bytes held back until their line is complete.
+    pub fn pending_bytes(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Hands over the lines lying whole in `chunk`, keeps the rest; nothing remains to be read.
+    fn whole_lines<'a>(&mut self, mut chunk: &'a [u8], line: &mut impl FnMut(Frame<'_>)) -> &'a [u8] {
+        while let Some(at) = self.finder.find(chunk) {
+            let (head, tail) = chunk.split_at(at);
+            line(cut(head, self.limit));
+            chunk = tail.get(self.delimiter_len()..).unwrap_or_default();
+        }
+        if chunk.len() < self.overflow() {
+            self.pending.extend_from_slice(chunk);
+        } else {
+            line(cut(chunk, self.limit));
+            self.discard(chunk);
+        }
+        &[]
+    }
+
+    /// Adds to the unfinished line what of `chunk` belongs to it (and fits), and returns the rest.
+    fn continue_line<'a>(&mut self, chunk: &'a [u8], line: &mut impl FnMut(Frame<'_>)) -> &'a [u8] {
+        let before = self.pending.len();
+        let room = self.overflow().saturating_sub(before).min(chunk.len());
+        let (piece, rest) = chunk.split_at(room);
+        self.pending.extend_from_slice(piece);
+
+        // A delimiter may have begun in an earlier chunk.
+        let start = before.saturating_sub(self.delimiter_len() - 1);
+        let found = self.pending.get(start..).and_then(|tail| self.finder.find(tail));
+        if let Some(at) = found.map(|at| at + start) {
+            if !self.discarding {
+                line(cut(self.pending.get(..at).unwrap_or_default(), self.limit));
+            }
+            self.discarding = false;
+            self.clear();
+            return chunk.get((at + self.delimiter_len()).saturating_sub(before)..).unwrap_or_default();
+        }
+        if self.pending.len() >= self.overflow() {
+            if !self.discarding {
+                line(cut(&self.pending, self.limit));
+            }
+            let tail = std::mem::take(&mut self.pending);
+            self.discard(&tail);
+        }
+        rest
+    }
+
+    /// Skips from here to the next delimiter, of which `seen` may hold the first bytes.
+    fn discard(&mut self, seen: &[u8]) {
+        self.discarding = true;
+        let keep = seen.len().saturating_sub(self.delimiter_len() - 1);
+        self.pending = seen.get(keep..).unwrap_or_default().to_vec();
+    }
+
+    fn clear(&mut self) {
+        self.pending.clear();
+        self.pending.shrink_to(KEPT_CAPACITY_BYTES);
+    }
+
+    fn delimiter_len(&self) -> usize {
+        self.finder.needle().len()
+    }
+
+    /// So many bytes without a delimiter are certainly more than the limit.
+    fn overflow(&self) -> usize {
+        self.limit.saturating_add(self.delimiter_len())
+    }
+}
+
+fn cut(bytes: &[u8], limit: usize) -> Frame<'_> {
+    match bytes.get(..limit) {
+        Some(head) if bytes.len() > limit => Frame { bytes: head, truncated: true },
+        _ => Frame { bytes, truncated: false },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn framer(delimiter: &str, limit: usize) -> LineFramer {
+        LineFramer::new(delimiter.as_bytes(), NonZeroUsize::new(limit).unwrap()).unwrap()
+    }
+
+    fn run(framer: &mut LineFramer, chunks: &[&[u8]]) -> Vec<(String, bool)> {
+        let mut lines = Vec::new();
+        let mut keep = |frame: Frame<'_>| {
+            lines.push((String::from_utf8_lossy(frame.bytes).into_owned(), frame.truncated))
+        };
+        for chunk in chunks {
+            framer.push(chunk, &mut keep);
+        }
+        framer.finish(&mut keep);
+        lines
+    }
+
+    fn whole(lines: &[&str]) -> Vec<(String, bool)> {
+        lines.iter().map(|line| ((*line).to_owned(), false)).collect()
+    }
+
+    #[test]
+    fn lines_come_out_whole_whatever_the_chunks() {
+        assert_eq!(run(&mut framer("\n", 100), &[b"a\nb", b"c\n", b"\nd"]), whole(&["a", "bc", "", "d"]));
+        assert_eq!(run(&mut framer("\r\n", 100), &[b"a\r", b"\nb\r\n\r", b"x"]), whole(&["a", "b", "\rx"]));
+    }
+
+    #[test]
+    fn a_line_as_long_as_the_limit_is_whole() {
+        for chunks in [&[&b"1234\n56"[..]][..], &[b"1234", b"\n56"], &[b"12", b"34\n", b"56"]] {
+            assert_eq!(run(&mut framer("\n", 4), chunks), whole(&["1234", "56"]));
+        }
+        assert_eq!(run(&mut framer("||", 4), &[b"1234|", b"|56"]), whole(&["1234", "56"]));
+    }
+
+    #[test]
+    fn a_line_above_the_limit_is_cut_once_and_the_next_one_is_whole() {
+        for chunks in
+            [&[&b"123456789\nok\n"[..]][..], &[b"12345", b"6789", b"\nok\n"], &[b"123", b"456789\nok"]]
+        {
+            let lines = run(&mut framer("\n", 4), chunks);
+            assert_eq!(lines, [("1234".to_owned(), true), ("ok".to_owned(), false)]);
+        }
+    }
+
+    #[test]
+    fn an_endless_line_takes_no_more_memory_than_the_limit() {
+        let mut framer = framer("\r\n", 1000);
+        let chunk = vec![b'x'; 64 * 1024];
+        let mut lines = 0;
+        for _ in 0..1024 {
+            framer.push(&chunk, |frame| {
+                assert!(frame.truncated && frame.bytes.len() == 1000);
+                lines += 1;
+            });
+            assert!(framer.pending_bytes() <= 1002 && framer.pending.capacity() <= 2048);
+        }
+        framer.push(b"\r\nnext\r\n", |frame| {
+            assert_eq!(frame, Frame { bytes: b"next", truncated: false });
+            lines += 1;
+        });
+        assert_eq!(lines, 2);
+    }
+
+    #[test]
+    fn an_empty_delimiter_is_refused() {
+        assert_eq!(LineFramer::new(b"", NonZeroUsize::MIN).err(), Some(EmptyDelimiter));
+    }
+
+    proptest! {
+        #[test]
+        fn chunks_never_change_the_lines(
+            text in "[ab\r\n]{0,40}",
+            cuts in proptest::collection::vec(0usize..40, 0..6),
+            delimiter in prop_oneof![Just("\n"), Just("\r\n"), Just("aba")],
+            limit in 1usize..12,
+        ) {
+            let mut cuts: Vec<_> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();
+            cuts.extend([0, text.len()]);
+            cuts.sort_unstable();
+            let chunks: Vec<_> = cuts.windows(2).map(|pair| &text.as_bytes()[pair[0]..pair[1]]).collect();
+
+            let mut expected: Vec<_> = text.split(delimiter).map(|line| {
+                (line.chars().take(limit).collect::<String>(), line.len() > limit)
+            }).collect();
+            if expected.last().is_some_and(|(line, _)| line.is_empty()) {
+                expected.pop();
+            }
+            prop_assert_eq!(run(&mut framer(delimiter, limit), &chunks), expected);
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Codecs: bytes to events and back.
+
+use ferrostash_event::Event;
+use std::time::Duration;
+
+/// Where a codec's events go.
+pub type EventSink<'a> = dyn FnMut(Event) + 'a;
+
+/// A codec for one stream: it may keep half a line or half a multi-line event between calls.
+///
+/// Bad bytes are never an error of the stream: the codec tags an event with what it could not read.
+pub trait Codec: Send {
+    /// Reads `data`. A message codec (`plain`, `json`) takes it as one message, a stream codec (`line`, `json_lines`) as
+    /// the next part of its stream.
+    fn decode(&mut self, data: &[u8], sink: &mut EventSink<'_>);
+
+    /// Gives what is kept: the stream has ended, or [`Codec::idle_flush`] has passed.
+    fn flush(&mut self, sink: &mut EventSink<'_>) {
+        let _ = sink;
+    }
+
+    /// After how much silence on the stream [`Codec::flush`] wants to be called.
+    fn idle_flush(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Bytes that are kept for an event that is not complete.
+    fn pending_bytes(&self) -> usize {
+        0
+    }
+
+    /// Appends `event` as this codec writes it.
+    fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError>;
+}
+
+/// An event cannot be written by this codec.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct EncodeError(pub String);
+
+/// A codec as it was configured, from which each stream gets one of its own.
+pub trait CodecFactory: Send + Sync {
+    /// A codec for a new stream.
+    fn for_stream(&self) -> Box<dyn Codec>;
+}
+
+impl<C: Codec + Clone + Sync + 'static> CodecFactory for C {
+    fn for_stream(&self) -> Box<dyn Codec> {
+        Box::new(self.clone())
+    }
+}

@@ -1,0 +1,100 @@
+//! Inputs: where events come from.
+
+use crate::ack::Ack;
+use crate::codec::{Codec, CodecFactory};
+use crate::decorate::InputDecoration;
+use crate::metrics::PluginMetrics;
+use crate::shutdown::Shutdown;
+use ferrostash_event::Event;
+use futures::future::BoxFuture;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// An input. `build` made it, nothing is open yet.
+pub trait Input: Send {
+    /// Binds and opens what must be there before the pipeline counts as started (a taken port stops the start).
+    fn start<'a>(&'a mut self, cx: &'a InputContext) -> BoxFuture<'a, Result<(), StartError>> {
+        let _ = cx;
+        Box::pin(async { Ok(()) })
+    }
+
+    /// Reads until the source has ended or [`InputContext::shutdown`] says stop.
+    ///
+    /// After an error the engine logs it, waits a second and calls this again. When it returns because of a stop it has
+    /// stored the positions of what was settled by then; [`InputContext::settle_time`] bounds how long it may wait.
+    fn run<'a>(&'a mut self, cx: &'a InputContext) -> BoxFuture<'a, Result<(), InputError>>;
+
+    /// Whether a reload can stop it and start another one (stdin can't).
+    fn reloadable(&self) -> bool {
+        true
+    }
+}
+
+/// An input could not go on; it is started again.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct InputError(pub String);
+
+/// A plugin could not start: the pipeline doesn't.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct StartError(pub String);
+
+/// Events that belong together, with the ack that their outcome goes to.
+#[derive(Debug)]
+pub struct Chunk {
+    /// The events; may be empty, the ack settles all the same.
+    pub events: Vec<Event>,
+    /// Told when the last of the events is gone.
+    pub ack: Option<Ack>,
+}
+
+/// The way into a pipeline's queue.
+pub trait EventQueue: Send + Sync {
+    /// Puts a chunk in, waiting while the queue is full.
+    fn push(&self, chunk: Chunk) -> BoxFuture<'_, Result<(), QueueClosed>>;
+}
+
+/// The pipeline takes nothing any more; the chunk's ack was abandoned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the queue is closed")]
+pub struct QueueClosed;
+
+/// What an input works with.
+#[derive(Clone)]
+pub struct InputContext {
+    /// Says when to stop.
+    pub shutdown: Shutdown,
+    /// What is counted for this input.
+    pub metrics: Arc<PluginMetrics>,
+    /// The codec of the option `codec`.
+    pub codec: Arc<dyn CodecFactory>,
+    /// The pipeline's queue.
+    pub queue: Arc<dyn EventQueue>,
+    /// `type`, `tags` and `add_field`.
+    pub decoration: Arc<InputDecoration>,
+    /// How many events an input collects before it pushes: the pipeline's batch size.
+    pub batch_size: usize,
+    /// How long an input that was told to stop may wait for acks.
+    pub settle_time: Duration,
+}
+
+impl InputContext {
+    /// A codec for a new stream.
+    pub fn codec_for_stream(&self) -> Box<dyn Codec> {
+        self.codec.for_stream()
+    }
+
+    /// Pushes events, with the common options applied. Counts them, and the time it had to wait.
+    pub async fn push(&self, events: Vec<Event>, ack: Option<Ack>) -> Result<(), QueueClosed> {
+        let mut events = events;
+        if !self.decoration.is_empty() {
+            events.iter_mut().for_each(|event| self.decoration.apply(event));
+        }
+        self.metrics.events_out.add(events.len() as u64);
+        let before = Instant::now();
+        let result = self.queue.push(Chunk { events, ack }).await;
+        self.metrics.queue_push_duration.add(before.elapsed());
+        result
+    }
+}

@@ -1,0 +1,25 @@
+//! What a plugin is: the traits of inputs, filters, outputs and codecs, how one is declared, and what it works with.
+
+mod ack;
+mod backoff;
+mod codec;
+mod decorate;
+mod ecs;
+mod filter;
+mod input;
+mod metrics;
+mod output;
+mod shutdown;
+
+pub use ack::{Ack, AckTracker, CHUNKS_IN_FLIGHT_MAX, Outcome};
+pub use backoff::Backoff;
+pub use codec::{Codec, CodecFactory, EncodeError, EventSink};
+pub use decorate::{Decoration, FieldName, InputDecoration, add_field};
+pub use ecs::Ecs;
+pub use filter::{EventFilter, Filter, FilterContext, Flushes, Matched};
+pub use input::{Chunk, EventQueue, Input, InputContext, InputError, QueueClosed, StartError};
+pub use metrics::{CUSTOM_METRICS_MAX, Counter, CustomMetric, MetricKind, PluginMetrics, Time};
+pub use output::{
+    DeadLetters, FilteredBatch, Output, OutputBatch, OutputContext, OutputError, OutputFactory,
+};
+pub use shutdown::Shutdown;

@@ -1,0 +1,146 @@
+//! What is counted, per plugin.
+//!
+//! Handles are resolved when a plugin is built and added to once per batch; the API and Prometheus read the same ones.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// A number that only grows, or that is set.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `n`.
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    /// Adds `n` and raises `peak` to the new value.
+    pub fn add_with_peak(&self, n: u64, peak: &Counter) {
+        let now = self.0.fetch_add(n, Ordering::Relaxed) + n;
+        peak.0.fetch_max(now, Ordering::Relaxed);
+    }
+
+    /// Takes `n` off (for gauges).
+    pub fn subtract(&self, n: u64) {
+        self.0.fetch_sub(n, Ordering::Relaxed);
+    }
+
+    /// Sets the value (for gauges).
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Ordering::Relaxed);
+    }
+
+    /// The value.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Time spent, kept in nanoseconds.
+#[derive(Debug, Default)]
+pub struct Time(Counter);
+
+impl Time {
+    /// Adds `spent`.
+    pub fn add(&self, spent: Duration) {
+        self.0.add(u64::try_from(spent.as_nanos()).unwrap_or(u64::MAX));
+    }
+
+    /// The sum in whole milliseconds.
+    pub fn millis(&self) -> u64 {
+        self.0.get() / 1_000_000
+    }
+
+    /// The sum.
+    pub fn get(&self) -> Duration {
+        Duration::from_nanos(self.0.get())
+    }
+}
+
+/// How a plugin's own number behaves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MetricKind {
+    /// Only grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+}
+
+/// A number that a plugin records beyond the common ones.
+#[derive(Clone, Debug)]
+pub struct CustomMetric {
+    /// The keys below the plugin's entry in `/_node/stats`: `["bulk_requests", "successes"]`.
+    pub path: Arc<[String]>,
+    /// How it behaves.
+    pub kind: MetricKind,
+    /// The value.
+    pub value: Arc<Counter>,
+}
+
+/// Most numbers that one plugin records beyond the common ones (response codes come from strangers).
+pub const CUSTOM_METRICS_MAX: usize = 256;
+
+/// What is counted for one plugin instance.
+#[derive(Debug, Default)]
+pub struct PluginMetrics {
+    /// Events that came in.
+    pub events_in: Counter,
+    /// Events that went out.
+    pub events_out: Counter,
+    /// Time spent on them.
+    pub duration: Time,
+    /// Time that an input waited to push into the queue.
+    pub queue_push_duration: Time,
+    /// Events that an output dead-lettered or had to drop.
+    pub events_rejected: Counter,
+    custom: Mutex<Vec<CustomMetric>>,
+}
+
+impl PluginMetrics {
+    /// The plugin's own counter at `path`; the same one each time it is asked for.
+    pub fn counter(&self, path: &[&str]) -> Arc<Counter> {
+        self.custom(path, MetricKind::Counter)
+    }
+
+    /// The plugin's own gauge at `path`.
+    pub fn gauge(&self, path: &[&str]) -> Arc<Counter> {
+        self.custom(path, MetricKind::Gauge)
+    }
+
+    fn custom(&self, path: &[&str], kind: MetricKind) -> Arc<Counter> {
+        let mut custom = self.custom.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = custom.iter().find(|metric| metric.path.iter().map(String::as_str).eq(path.iter().copied())) {
+            return Arc::clone(&known.value);
+        }
+        let value = Arc::<Counter>::default();
+        if custom.len() < CUSTOM_METRICS_MAX {
+            let path = path.iter().map(|name| (*name).to_owned()).collect();
+            custom.push(CustomMetric { path, kind, value: Arc::clone(&value) });
+        }
+        value
+    }
+
+    /// The plugin's own numbers.
+    pub fn customs(&self) -> Vec<CustomMetric> {
+        self.custom.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn custom_metrics_are_bounded_and_shared() {
+        let metrics = PluginMetrics::default();
+        metrics.counter(&["matches"]).add(2);
+        metrics.counter(&["matches"]).add(1);
+        assert_eq!(metrics.customs().first().unwrap().value.get(), 3);
+        for i in 0..2 * CUSTOM_METRICS_MAX {
+            metrics.counter(&["responses", &i.to_string()]).add(1);
+        }
+        assert_eq!(metrics.customs().len(), CUSTOM_METRICS_MAX);
+    }
+}
