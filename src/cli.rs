@@ -193,10 +193,16 @@ fn command() -> Command {
             Arg::new(name)
                 .long(name)
                 .help(format!("Deprecated: use --log.level {level}"))
-                .action(ArgAction::Count)
+                .action(ArgAction::SetTrue)
+                .overrides_with(name)
         }))
         .arg(
-            Arg::new("version").short('V').long("version").help("Print the version").action(ArgAction::Count),
+            Arg::new("version")
+                .short('V')
+                .long("version")
+                .help("Print the version")
+                .action(ArgAction::SetTrue)
+                .overrides_with("version"),
         )
         .arg(Arg::new("arguments").num_args(0..).hide(true))
 }

@@ -7,6 +7,7 @@ pub mod logging;
 pub mod settings;
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use cli::{Action, exit};
@@ -20,7 +21,8 @@ pub fn run(
 ) -> ExitCode {
     match cli::parse(arguments) {
         Ok(Action::Print(text)) => {
-            print!("{text}");
+            // A reader that has seen enough (`| head -1`) is no failure.
+            let _ = std::io::stdout().write_all(text.as_bytes());
             ExitCode::from(exit::OK)
         }
         Ok(Action::Run { flags, warnings }) => {
@@ -58,6 +60,6 @@ fn start(inputs: &Inputs, warnings: &[String]) -> ExitCode {
 }
 
 fn failed(error: &impl std::fmt::Display) -> ExitCode {
-    eprintln!("{}", error.to_string().trim_end());
+    let _ = writeln!(std::io::stderr(), "{}", error.to_string().trim_end());
     ExitCode::from(exit::ERROR)
 }

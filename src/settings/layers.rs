@@ -53,7 +53,7 @@ impl Layer {
             match setting.status {
                 Status::Refused(why) => errors.push(
                     Problem::new(origin, format!("setting `{name}` is not supported by ferrostash: {why}"))
-                        .hint("take it out, or set it to its default"),
+                        .hint("take it out"),
                 ),
                 Status::NoEffect(why) => {
                     warnings.push(Problem::new(origin, format!("setting `{name}` has no effect: {why}")));

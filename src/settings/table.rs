@@ -441,6 +441,13 @@ mod tests {
     }
 
     #[test]
+    fn every_setting_is_described() {
+        for setting in crate::settings::reference() {
+            assert!(setting.doc.ends_with('.') && !setting.values.is_empty(), "{setting:?}");
+        }
+    }
+
+    #[test]
     fn defaults_have_their_own_type() {
         for setting in SETTINGS {
             if let Some(default) = setting.default {

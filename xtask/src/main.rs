@@ -1,1 +1,36 @@
-fn main() {}
+//! Chores of this repository: `cargo xtask conformance | docs | bench`.
+//!
+//! `conformance` runs the cases that were recorded from the real Logstash, `docs` writes the pages that come out of the
+//! plugins' declarations, `bench` measures whole pipelines on the release executable.
+
+mod conformance;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Chores of this repository")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Run the recorded cases and compare with Logstash's results.
+    Conformance(conformance::Arguments),
+}
+
+fn main() -> Result<ExitCode> {
+    match Arguments::parse().task {
+        Task::Conformance(arguments) => conformance::run(&arguments),
+    }
+}
+
+/// The top folder of the repository.
+fn repository() -> PathBuf {
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.parent().unwrap_or(own).to_owned()
+}

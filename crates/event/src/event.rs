@@ -753,7 +753,7 @@ impl Event {
     /// Sets a top-level field whose number is known and belongs to this event.
     pub(crate) fn insert_number(&mut self, node: Node) {
         let found = if self.is_local(node.key) {
-            self.find_local(DATA, &self.key_name(node.key).to_owned())
+            self.find_local(DATA, self.key_name(node.key))
         } else {
             self.find_id(DATA, KeyId(node.key))
         };

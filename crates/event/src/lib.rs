@@ -11,7 +11,6 @@ pub mod json;
 mod key;
 pub mod number;
 mod selection;
-mod shim;
 mod template;
 mod value;
 

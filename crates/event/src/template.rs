@@ -5,8 +5,7 @@
 
 use crate::event::Event;
 use crate::field_ref::FieldRef;
-use crate::shim::{JavaPattern, Pattern};
-use ferrostash_joda::Timestamp;
+use ferrostash_joda::{JavaPattern, Locale, Pattern, Timestamp};
 
 /// A parsed template.
 #[derive(Clone)]
@@ -95,7 +94,7 @@ impl Template {
                 Part::Joda(_) | Part::Java(_) | Part::EpochSeconds => {
                     // Without @timestamp there is no time to print: nothing, as in Logstash.
                     let Some(timestamp) = event.timestamp() else { continue };
-                    part.write_time(timestamp, out);
+                    part.write_time(timestamp, out)?;
                 }
             }
         }
@@ -116,13 +115,16 @@ impl Template {
 }
 
 impl Part {
-    fn write_time(&self, timestamp: Timestamp, out: &mut String) {
+    fn write_time(&self, timestamp: Timestamp, out: &mut String) -> Result<(), TemplateError> {
         match self {
             Part::Joda(pattern) => pattern.format(timestamp, out),
-            Part::Java(pattern) => pattern.format(timestamp, out),
+            Part::Java(pattern) => {
+                pattern.format(timestamp, out).map_err(|e| TemplateError(e.to_string()))?
+            }
             Part::EpochSeconds => out.push_str(itoa::Buffer::new().format(timestamp.secs())),
             _ => {}
         }
+        Ok(())
     }
 }
 
@@ -145,7 +147,7 @@ fn parse_tag(tag: &str) -> Option<(Part, usize)> {
         Some("%s") => Part::EpochSeconds,
         // An empty name counts as an empty time format.
         None if name.is_empty() => Part::EpochSeconds,
-        Some(pattern) => Pattern::parse(pattern).map_or_else(broken, Part::Joda),
+        Some(pattern) => Pattern::new(pattern, Locale::en_us()).map_or_else(broken, Part::Joda),
         None => FieldRef::parse(name)
             .map_or_else(broken, |field| Part::Field(field, tag.get(..end + 3).unwrap_or_default().into())),
     };
@@ -155,7 +157,7 @@ fn parse_tag(tag: &str) -> Option<(Part, usize)> {
 fn java_part(pattern: &str) -> Part {
     match pattern {
         "TIME_NOW" => Part::Now,
-        _ => JavaPattern::parse(pattern).map_or_else(broken, Part::Java),
+        _ => JavaPattern::new(pattern).map_or_else(broken, Part::Java),
     }
 }
 

@@ -103,8 +103,8 @@ impl Grok {
         named_captures_only: bool,
     ) -> Result<Self, GrokError> {
         let expanded = Expansion::new(library, pattern, named_captures_only).run()?;
-        let regex =
-            Regex::new_dot_all(&expanded).map_err(|error| blame(library, pattern, named_captures_only, error))?;
+        let regex = Regex::new_dot_all(&expanded)
+            .map_err(|error| blame(library, pattern, named_captures_only, error))?;
         let captures = list_captures(&regex);
         Ok(Self { pattern: pattern.to_owned(), regex, captures })
     }
@@ -243,8 +243,14 @@ impl<'a> Expansion<'a> {
     }
 }
 
-/// Finds the definition that is broken by itself; otherwise the expression is.
-fn blame(library: &PatternLibrary, pattern: &str, named_captures_only: bool, error: PatternError) -> GrokError {
+/// Finds the definition that is broken by itself; otherwise the expression is, and the offset counts in it if it
+/// is broken with stand-ins for the references too.
+fn blame(
+    library: &PatternLibrary,
+    pattern: &str,
+    named_captures_only: bool,
+    error: PatternError,
+) -> GrokError {
     let mut names = Vec::new();
     collect_names(library, pattern, &mut names);
     // The innermost comes last.
@@ -255,8 +261,25 @@ fn blame(library: &PatternLibrary, pattern: &str, named_captures_only: bool, err
     });
     match broken {
         Some((name, error)) => GrokError::BrokenRegex { within: Some(name), error },
-        None => GrokError::BrokenRegex { within: None, error },
+        None => {
+            let own = Regex::new_dot_all(&with_stand_ins(pattern)).err();
+            let own = own.map(|own| PatternError::new(pattern, own.message(), own.offset()));
+            GrokError::BrokenRegex { within: None, error: own.unwrap_or(error) }
+        }
     }
+}
+
+/// The expression with a group of the same length in place of each reference.
+fn with_stand_ins(pattern: &str) -> String {
+    let (mut text, mut copied) = (String::with_capacity(pattern.len()), 0);
+    while let Some(reference) = find_reference(pattern, copied) {
+        text.push_str(pattern.get(copied..reference.range.start).unwrap_or_default());
+        let inside = reference.range.len().saturating_sub("(?:)".len());
+        text.push_str(&format!("(?:{})", "x".repeat(inside)));
+        copied = reference.range.end;
+    }
+    text.push_str(pattern.get(copied..).unwrap_or_default());
+    text
 }
 
 /// The names that an expression refers to, directly or not, each behind the one that refers to it.
@@ -277,29 +300,11 @@ fn similar<'n>(wanted: &str, names: impl Iterator<Item = &'n str>) -> Vec<String
     let limit = (wanted.len() / 3).clamp(1, 4);
     let mut close: Vec<_> = names
         .filter(|name| name.len().abs_diff(wanted.len()) <= limit)
-        .map(|name| (distance(&wanted, &name.to_ascii_uppercase()), name))
+        .map(|name| (strsim::osa_distance(&wanted, &name.to_ascii_uppercase()), name))
         .filter(|(distance, _)| *distance <= limit)
         .collect();
     close.sort_unstable();
     close.into_iter().take(SUGGESTIONS_MAX).map(|(_, name)| name.to_owned()).collect()
-}
-
-/// Single-byte edits from one name to another.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        for (y, above) in b.bytes().zip(row.iter_mut().skip(1)) {
-            let best = (diagonal + usize::from(x != y)).min(left + 1).min(*above + 1);
-            diagonal = std::mem::replace(above, best);
-            left = best;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 /// A grok expression that does not compile.
@@ -326,7 +331,8 @@ pub enum GrokError {
     BrokenRegex {
         /// The definition that is broken, unless the expression itself is.
         within: Option<String>,
-        /// What is wrong; the offset counts in the expanded expression or definition.
+        /// What is wrong. The offset counts in the expression or, when references are part of the error or
+        /// a definition is broken, in the text that it expands to.
         error: PatternError,
     },
 }
@@ -350,7 +356,11 @@ mod tests {
     use super::*;
 
     /// `match => { "message" => pattern }`: fields and texts in the order in which they are stored.
-    fn grok(pattern: &str, subject: &str, named_captures_only: bool) -> Option<Vec<(String, Option<String>)>> {
+    fn grok(
+        pattern: &str,
+        subject: &str,
+        named_captures_only: bool,
+    ) -> Option<Vec<(String, Option<String>)>> {
         let library = PatternLibrary::legacy();
         let grok = Grok::compile(&library, pattern, named_captures_only).unwrap_or_else(|e| panic!("{e}"));
         let mut captures = Captures::new();
@@ -361,7 +371,8 @@ mod tests {
 
     fn fields(pattern: &str, subject: &str) -> Option<String> {
         let found = grok(pattern, subject, true)?;
-        let text = |(field, text): (String, Option<String>)| format!("{field}={}", text.unwrap_or("nil".into()));
+        let text =
+            |(field, text): (String, Option<String>)| format!("{field}={}", text.unwrap_or("nil".into()));
         Some(found.into_iter().map(text).collect::<Vec<_>>().join(" "))
     }
 
@@ -372,8 +383,11 @@ mod tests {
     #[test]
     fn fields_of_every_shape() {
         assert_eq!(fields("%{INT:a} %{WORD:b}", "1 x").as_deref(), Some("a=1 b=x"));
-        assert_eq!(fields("%{WORD:[a][b]} %{WORD:a.b} %{WORD:@c-d}", "x y z").as_deref(), Some("[a][b]=x a.b=y @c-d=z"));
-        assert_eq!(fields("(?<[q][id]>[A-F]+)-(x)%{WORD}", "AB-xy").as_deref(), Some("[q][id]=AB"));
+        assert_eq!(
+            fields("%{WORD:[a][b]} %{WORD:a.b} %{WORD:@c-d}", "x y z").as_deref(),
+            Some("[a][b]=x a.b=y @c-d=z")
+        );
+        assert_eq!(fields("(?<[q][id]>[A-F]+)-(x) %{WORD}", "AB-x y").as_deref(), Some("[q][id]=AB"));
         assert_eq!(fields("%{INT:n}", "x"), None);
         assert_eq!(fields("%{WORD:w}", "w").as_deref(), Some("w=w"));
     }
@@ -402,20 +416,29 @@ mod tests {
     fn captures_without_a_field_on_request() {
         let found = grok("^%{HTTPDATE}$", "05/Mar/2024:10:11:12 +0100", false).unwrap();
         let names: Vec<_> = found.iter().map(|(field, _)| field.as_str()).collect();
-        assert_eq!(names, ["HTTPDATE", "MONTHDAY", "MONTH", "YEAR", "TIME", "HOUR", "MINUTE", "SECOND", "INT"]);
+        assert_eq!(
+            names,
+            ["HTTPDATE", "MONTHDAY", "MONTH", "YEAR", "TIME", "HOUR", "MINUTE", "SECOND", "INT"]
+        );
     }
 
     #[test]
     fn dot_matches_newlines() {
         assert_eq!(fields("^%{WORD:a}%{GREEDYDATA:b}", "x\ny").as_deref(), Some("a=x b=\ny"));
-        assert_eq!(fields("(?m)^(?-m:%{WORD:w}(?<t>.*))%{GREEDYDATA:r}", "a b\nc").as_deref(), Some("w=a t= b r=\nc"));
+        assert_eq!(
+            fields("(?m)^(?-m:%{WORD:w}(?<t>.*))%{GREEDYDATA:r}", "a b\nc").as_deref(),
+            Some("w=a t= b r=\nc")
+        );
     }
 
     #[test]
     fn definitions_in_place() {
-        assert_eq!(fields(r"%{Q:q=[A-F0-9]{5}}-%{C:code=\d{3}}", "0AB1F-404").as_deref(), Some("q=0AB1F code=404"));
+        assert_eq!(
+            fields(r"%{Q:q=[A-F0-9]{5}}-%{C:code=\d{3}}", "0AB1F-404").as_deref(),
+            Some("q=0AB1F code=404")
+        );
         assert_eq!(fields("%{A:a=x+}%{A:b}", "xxx").as_deref(), Some("a=xx b=x"));
-        assert_eq!(fields("%{INT:a=i%{WORD:b}}", "iw").as_deref(), Some("a=iw b=w"));
+        assert_eq!(fields("%{INT:a=i %{WORD:b}}", "i w").as_deref(), Some("a=i w b=w"));
     }
 
     #[test]
@@ -423,7 +446,11 @@ mod tests {
         let library = PatternLibrary::legacy();
         assert_eq!(error(&library, "%{NOSUCHPATTERN:x}"), "pattern %{NOSUCHPATTERN:x} not defined");
         assert_eq!(error(&library, "%{WROD:x}"), "pattern %{WROD:x} not defined; did you mean `WORD`?");
-        assert!(error(&library, "%{ipv4}").ends_with("did you mean `IPV4`, `IPV6`?"), "{}", error(&library, "%{ipv4}"));
+        assert!(
+            error(&library, "%{ipv4}").ends_with("did you mean `IPV4`, `IPV6`?"),
+            "{}",
+            error(&library, "%{ipv4}")
+        );
         let mut library = library;
         library.add("MINE", "%{NUMBR}").unwrap();
         let text = "pattern %{NUMBR} not defined (in the definition of `MINE`); did you mean `NUMBER`?";
@@ -446,12 +473,14 @@ mod tests {
     #[test]
     fn broken_expressions_say_where() {
         let mut library = PatternLibrary::legacy();
-        let expected = r"end pattern with unmatched parenthesis at offset 0: /((?<WORD:x>\b\w+\b)/";
-        assert_eq!(error(&library, "(%{WORD:x}"), expected);
+        let expected = "end pattern with unmatched parenthesis at offset 9: /%{INT:i} (%{WORD:x}/";
+        assert_eq!(error(&library, "%{INT:i} (%{WORD:x}"), expected);
         library.add("BAD", "a[b").unwrap();
         library.add("OUTER", "x %{BAD:y}").unwrap();
         let expected = "premature end of char-class at offset 1: /a[b/ (in the definition of `BAD`)";
         assert_eq!(error(&library, "%{OUTER}"), expected);
-        assert!(error(&library, r"(?<q>a)\1").starts_with("numbered backref/call is not allowed. (use name)"));
+        assert!(
+            error(&library, r"(?<q>a)\1").starts_with("numbered backref/call is not allowed. (use name)")
+        );
     }
 }

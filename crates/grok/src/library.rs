@@ -60,7 +60,8 @@ impl PatternLibrary {
     }
 
     fn embedded(files: &[(&str, &str)]) -> Self {
-        let definitions = files.iter().flat_map(|(_, text)| text.lines()).filter_map(split).collect();
+        let definitions =
+            files.iter().flat_map(|(_, text)| text.split_inclusive('\n')).filter_map(split).collect();
         Self { definitions: Arc::new(definitions) }
     }
 
@@ -69,19 +70,17 @@ impl PatternLibrary {
     /// # Errors
     /// [`LibraryError`] when a limit is exceeded.
     pub fn add(&mut self, name: &str, definition: &str) -> Result<(), LibraryError> {
-        let definition = definition.strip_suffix('\n').unwrap_or(definition);
-        let definition = definition.strip_suffix('\r').unwrap_or(definition);
-        self.insert(0, name, definition)
+        self.insert(0, name, without_newline(definition))
     }
 
     /// Adds the definitions of a pattern file: one a line, `NAME`, blanks, definition. Empty lines and lines
-    /// whose first sign is `#` are passed over, and so, as in Logstash, is a name without a definition.
-    /// Blanks at the end of a line belong to the definition.
+    /// whose first sign is `#` are passed over. Blanks at the end of a line belong to the definition. As in
+    /// Logstash a name alone stands for the empty text, except on a last line that has no newline.
     ///
     /// # Errors
     /// [`LibraryError`] with the line's number when a limit is exceeded; lines before it are added.
     pub fn add_text(&mut self, text: &str) -> Result<(), LibraryError> {
-        for (line, content) in text.lines().enumerate() {
+        for (line, content) in text.split_inclusive('\n').enumerate() {
             if let Some((name, definition)) = split(content) {
                 self.insert(line + 1, &name, &definition)?;
             }
@@ -122,16 +121,21 @@ impl PatternLibrary {
     }
 }
 
-/// Name and definition of a line; `None` for a comment, an empty line and a name alone.
+/// Name and definition of a line, which still has its newline; `None` when it defines nothing.
 fn split(line: &str) -> Option<(String, String)> {
-    const BLANK: [char; 5] = [' ', '\t', '\u{b}', '\u{c}', '\r'];
+    const BLANK: [char; 6] = [' ', '\t', '\n', '\u{b}', '\u{c}', '\r'];
     let line = line.trim_start_matches(BLANK);
     if line.starts_with('#') {
         return None;
     }
     let (name, definition) = line.split_once(BLANK)?;
-    let definition = definition.trim_start_matches(BLANK);
-    (!definition.is_empty()).then(|| (name.to_owned(), definition.to_owned()))
+    let definition = without_newline(definition.trim_start_matches(BLANK));
+    Some((name.to_owned(), definition.to_owned()))
+}
+
+fn without_newline(text: &str) -> &str {
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    text.strip_suffix('\r').unwrap_or(text)
 }
 
 /// A pattern file that is not taken.
@@ -160,11 +164,12 @@ mod tests {
     #[test]
     fn a_pattern_file() {
         let mut library = PatternLibrary::empty();
-        library.add_text("# comment\n\nONE\t\ta b \r\n  TWO     b#c\nALONE\n ALONE2 \nONE c\n").unwrap();
+        library.add_text("# comment\n\nONE\t\ta b \r\n  TWO     b#c\nALONE\n  #x y\nONE c\nLAST").unwrap();
         let mut names: Vec<_> = library.names().collect();
         names.sort_unstable();
-        assert_eq!(names, ["ONE", "TWO"]);
-        assert_eq!((library.get("ONE"), library.get("TWO")), (Some("c"), Some("b#c")));
+        assert_eq!(names, ["ALONE", "ONE", "TWO"]);
+        let definitions = ["ALONE", "ONE", "TWO"].map(|name| library.get(name));
+        assert_eq!(definitions, [Some(""), Some("c"), Some("b#c")]);
         library.add_text("ONE a b \n").unwrap();
         assert_eq!(library.get("ONE"), Some("a b "));
     }

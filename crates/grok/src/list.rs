@@ -55,7 +55,8 @@ mod tests {
     fn the_first_that_matches_wins_and_the_search_can_go_on() {
         let library = PatternLibrary::legacy();
         let compile = |pattern| Grok::compile(&library, pattern, true).unwrap();
-        let list = GrokList::new(vec![compile("%{INT:num}"), compile("%{WORD:word}"), compile("^%{INT:all}$")]);
+        let list =
+            GrokList::new(vec![compile("%{INT:num}"), compile("%{WORD:word}"), compile("^%{INT:all}$")]);
         let mut captures = Captures::new();
         let mut positions = Vec::new();
         let mut from = 0;

@@ -1,14 +1,21 @@
 //! The exact engine: a port of Oniguruma, the library whose dialect Ruby and Logstash speak.
 //!
-//! It backtracks, so time has to be bounded. Reading the clock and counting exactly switch off some of the
-//! engine's short-cuts; a search therefore runs first with a number of steps and no clock, which nearly every
-//! search stays below, and only one that exceeds it runs again under the clock.
+//! It backtracks, so time has to be bounded. Reading the clock switches off some of the engine's short-cuts; a
+//! search therefore runs first with a number of steps and no clock, which nearly every search stays below, and
+//! only one that exceeds it runs again under the clock.
 
+use std::cell::Cell;
 use std::fmt;
 use std::ops::Range;
+use std::sync::Once;
 use std::time::Duration;
 
-use ferroni::{Regex as Program, RegexError, SearchOptions, Syntax};
+use ferroni::oniguruma::{
+    ONIG_MISMATCH, ONIG_OPTION_NONE, ONIGERR_RETRY_LIMIT_IN_MATCH_OVER, ONIGERR_TIME_LIMIT_OVER, OnigRegion,
+};
+use ferroni::regexec::{OnigMatchParam, onig_new_match_param, onig_search_with_param};
+use ferroni::regparse::onig_set_ast_node_limit;
+use ferroni::{Regex as Program, RegexError, Syntax};
 
 use crate::matcher::{Captures, GroupName, MatchError, Matcher};
 use crate::regex::PatternError;
@@ -20,6 +27,15 @@ const STEPS_WITHOUT_CLOCK: u64 = 1_000_000;
 const STEPS_WITHOUT_CLOCK_MIN: u64 = 256;
 /// Entries of the backtracking stack (16 to 32 bytes each) that a search may use.
 const STACK_ENTRIES_MAX: u32 = 8_000_000;
+/// Nodes of the syntax tree (characters in a row are one, a group or repeat another) that an expression may have.
+const NODES_MAX: u32 = 100_000;
+/// Expressions up to this length have few enough nodes to be compiled on the caller's stack.
+const SHORT_BYTES: usize = 4096;
+/// The stack on which longer ones are compiled; memory is taken only as it is used.
+const LONG_STACK_BYTES: usize = 256 * 1024 * 1024;
+/// Texts up to this length are first searched without counting the stack, which would cost as much as the
+/// search: it grows with the text.
+const STACK_UNCHECKED_BYTES: usize = 64 * 1024;
 
 /// An expression compiled by the Oniguruma port.
 pub struct OnigurumaMatcher {
@@ -40,23 +56,30 @@ impl OnigurumaMatcher {
         }
     }
 
-    /// Runs a search under `options`, first without the clock when there is a timeout.
-    fn run<T>(
+    /// Runs a search over `length` bytes, first without the clock when there is a timeout. `search` gives the
+    /// engine's answer: the match's offset, or a negative code.
+    fn run(
         &self,
         length: usize,
         timeout: Option<Duration>,
-        mut search: impl FnMut(SearchOptions) -> Result<T, RegexError>,
-    ) -> Result<T, MatchError> {
-        let options = SearchOptions::new().match_stack_limit(STACK_ENTRIES_MAX);
-        let Some(timeout) = timeout else { return search(options.retry_limit_in_match(0)).map_err(given_up) };
-        let steps = STEPS_WITHOUT_CLOCK / (length as u64 + 1);
-        match search(options.retry_limit_in_match(steps.max(STEPS_WITHOUT_CLOCK_MIN))) {
-            Err(RegexError::RetryLimitInMatchOver) => {}
-            answer => return answer.map_err(given_up),
+        mut search: impl FnMut(&OnigMatchParam) -> i32,
+    ) -> Result<bool, MatchError> {
+        let mut limits = onig_new_match_param();
+        limits.match_stack_limit = if length > STACK_UNCHECKED_BYTES { STACK_ENTRIES_MAX } else { 0 };
+        limits.retry_limit_in_match = 0;
+        if let Some(timeout) = timeout {
+            let steps = STEPS_WITHOUT_CLOCK / (length as u64 + 1);
+            limits.retry_limit_in_match = steps.max(STEPS_WITHOUT_CLOCK_MIN);
+            match search(&limits) {
+                ONIGERR_RETRY_LIMIT_IN_MATCH_OVER => {}
+                answer => return found(answer),
+            }
+            limits.match_stack_limit = STACK_ENTRIES_MAX;
+            limits.retry_limit_in_match = 0;
+            // Zero would mean "no limit".
+            limits.time_limit = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).max(1);
         }
-        // Zero would mean "no limit".
-        let timeout = timeout.max(Duration::from_millis(1));
-        search(options.retry_limit_in_match(0).timeout(timeout)).map_err(given_up)
+        found(search(&limits))
     }
 }
 
@@ -71,31 +94,35 @@ impl Matcher for OnigurumaMatcher {
         if !subject.is_char_boundary(start) {
             return Ok(false);
         }
-        let found = self.run(subject.len() - start, timeout, |options| {
-            self.program.captures_at_with(subject, start, options)
-        })?;
-        let Some(found) = found else { return Ok(false) };
-        captures.fill((0..found.len()).map(|group| found.get(group).map(|part| part.range())));
-        Ok(true)
-    }
-
-    fn find_at(
-        &self,
-        subject: &str,
-        start: usize,
-        timeout: Option<Duration>,
-    ) -> Result<Option<Range<usize>>, MatchError> {
-        if !subject.is_char_boundary(start) {
-            return Ok(None);
+        // The engine's own captures would count references to the program, which all workers share.
+        thread_local! {
+            static REGION: Cell<Option<OnigRegion>> = const { Cell::new(None) };
         }
-        let found = self.run(subject.len() - start, timeout, |options| {
-            self.program.find_at_with(subject, start, options)
-        })?;
-        Ok(found.map(|part| part.range()))
+        let mut region = REGION.take().or_else(|| Some(OnigRegion::new()));
+        let matched = self.run(subject.len() - start, timeout, |limits| {
+            let (program, text, end) = (self.program.as_raw(), subject.as_bytes(), subject.len());
+            let (answer, used) = onig_search_with_param(
+                program,
+                text,
+                end,
+                start,
+                end,
+                region.take(),
+                ONIG_OPTION_NONE,
+                limits,
+            );
+            region = used;
+            answer
+        });
+        if let (Ok(true), Some(region)) = (matched, &region) {
+            captures.fill(region.beg.iter().zip(&region.end).map(|(&start, &end)| group_range(start, end)));
+        }
+        REGION.set(region);
+        matched
     }
 
     fn group_count(&self) -> usize {
-        self.program.captures_len()
+        self.program.captures_len() + 1
     }
 
     fn group_names(&self) -> &[GroupName] {
@@ -110,20 +137,44 @@ impl fmt::Debug for OnigurumaMatcher {
 }
 
 fn compile(text: &str, dot_all: bool) -> Result<Program, RegexError> {
-    Program::builder(text).syntax_mode(Syntax::Ruby).dot_matches_newline(dot_all).dfa(false).build()
+    // The engine's own default refuses an alternation of some thousand words. It has one limit per process.
+    static LIMIT: Once = Once::new();
+    LIMIT.call_once(|| {
+        onig_set_ast_node_limit(NODES_MAX);
+    });
+    let build =
+        || Program::builder(text).syntax_mode(Syntax::Ruby).dot_matches_newline(dot_all).dfa(false).build();
+    if text.len() <= SHORT_BYTES {
+        return build();
+    }
+    // The engine recurses once for each of the nodes in a row, more often than the caller's stack may allow.
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(LONG_STACK_BYTES).spawn_scoped(scope, build);
+        thread.map_err(|_| RegexError::Memory)?.join().map_err(|_| RegexError::Memory)?
+    })
 }
 
-fn given_up(error: RegexError) -> MatchError {
-    match error {
-        RegexError::TimeLimitOver => MatchError::Timeout,
-        _ => MatchError::TooComplex,
+/// What the engine's answer means.
+fn found(answer: i32) -> Result<bool, MatchError> {
+    match answer {
+        0.. => Ok(true),
+        ONIG_MISMATCH => Ok(false),
+        ONIGERR_TIME_LIMIT_OVER => Err(MatchError::Timeout),
+        _ => Err(MatchError::TooComplex),
     }
+}
+
+/// Offsets are negative for a group that took no part; a group left half-way may end before it starts.
+fn group_range(start: i32, end: i32) -> Option<Range<usize>> {
+    let (start, end) = (usize::try_from(start).ok()?, usize::try_from(end).ok()?);
+    (start <= end).then_some(start..end)
 }
 
 /// The engine's words without its prefix.
 fn message(error: &RegexError) -> String {
     match error {
         RegexError::Syntax { message, .. } => message.clone(),
+        RegexError::ParseDepthLimitOver => "the expression is nested too deeply or too large".to_owned(),
         other => other.to_string(),
     }
 }
@@ -207,11 +258,15 @@ mod tests {
     #[test]
     fn named_groups_switch_plain_ones_off_and_may_share_a_name() {
         let matcher = OnigurumaMatcher::new(r"(x)(?<[a][b]>\d)(y)(?<[a][b]>\d)?(?<c>z)?", false).unwrap();
-        let numbers: Vec<_> = matcher.group_names().iter().map(|n| (n.name.as_str(), n.numbers.as_slice())).collect();
+        let numbers: Vec<_> =
+            matcher.group_names().iter().map(|n| (n.name.as_str(), n.numbers.as_slice())).collect();
         assert_eq!(numbers, [("[a][b]", &[1, 2][..]), ("c", &[3])]);
         assert_eq!(matcher.group_count(), 4);
         let some = |text: &str| Some(text.to_owned());
-        assert_eq!(groups(r"(x)(?<[a][b]>\d)(y)(?<[a][b]>\d)?(?<c>z)?", "x1y"), Some(vec![some("x1y"), some("1"), None, None]));
+        assert_eq!(
+            groups(r"(x)(?<[a][b]>\d)(y)(?<[a][b]>\d)?(?<c>z)?", "x1y"),
+            Some(vec![some("x1y"), some("1"), None, None])
+        );
         assert_eq!(groups("(x)(y)?", "x"), Some(vec![some("x"), some("x"), None]));
     }
 
@@ -233,6 +288,24 @@ mod tests {
         assert_eq!(matcher.find_at(&subject, 0, Some(Duration::ZERO)), Err(MatchError::Timeout));
         assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
         assert_eq!(matcher.find_at("xxy", 0, timeout), Ok(Some(0..3)));
+    }
+
+    #[test]
+    fn a_long_text_may_not_take_all_memory() {
+        let matcher = OnigurumaMatcher::new(r"\A(?:cb|c|cd)*x", false).unwrap();
+        let subject = "c".repeat(STACK_ENTRIES_MAX as usize) + "yx";
+        let timeout = Some(Duration::from_secs(60));
+        assert_eq!(matcher.find_at(&subject, 0, timeout), Err(MatchError::TooComplex));
+    }
+
+    #[test]
+    fn large_expressions_compile_and_too_large_ones_are_refused() {
+        let words = |count: usize| (0..count).map(|i| format!("word{i}[ab]")).collect::<Vec<_>>().join("|");
+        assert_eq!(whole(&words(5_000), "a word4999b").as_deref(), Some("word4999b"));
+        for pattern in [words(60_000), "(".repeat(5_000) + &")*".repeat(5_000)] {
+            let error = OnigurumaMatcher::new(&pattern, false).unwrap_err();
+            assert_eq!(error.message(), "the expression is nested too deeply or too large");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::replacement::Replacement;
 
 /// The time one search may take unless the caller sets another; grok's own default.
 const TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
-/// The longest expression that is compiled, in bytes, after expansion. The largest shipped pattern has 60 kB.
+/// The longest expression that is compiled, in bytes, after expansion; the largest shipped one has 13 kB.
 pub(crate) const PATTERN_BYTES_MAX: usize = 1 << 20;
 /// Characters shown on either side of an error.
 const CONTEXT_CHARS: usize = 30;

@@ -11,6 +11,8 @@
 //!
 //! Errors that need only this reading (an open group or class, a bad name) are found here, with their offset.
 
+use std::collections::HashMap;
+
 use crate::matcher::GroupName;
 use crate::regex::PatternError;
 
@@ -62,8 +64,17 @@ struct Reader<'p> {
     open: Vec<Open>,
     names: Vec<GroupName>,
     named_groups: usize,
-    /// Names in the order of their ids, with the offset of a reference to one not defined so far.
-    ids: Vec<(&'p str, Option<usize>)>,
+    /// Where a name stands in `known`: this is the number N of its `gN`.
+    ids: HashMap<&'p str, usize>,
+    known: Vec<Known>,
+}
+
+/// What is known of a name so far.
+enum Known {
+    /// Mentioned at this offset, not defined yet.
+    Mentioned(usize),
+    /// Defined; the position in `names`.
+    Defined(usize),
 }
 
 impl<'p> Reader<'p> {
@@ -76,7 +87,8 @@ impl<'p> Reader<'p> {
             open: Vec::new(),
             names: Vec::new(),
             named_groups: 0,
-            ids: Vec::new(),
+            ids: HashMap::new(),
+            known: Vec::new(),
         }
     }
 
@@ -99,8 +111,12 @@ impl<'p> Reader<'p> {
         if let Some(open) = self.open.last() {
             return Err(self.error("end pattern with unmatched parenthesis", open.offset));
         }
-        if let Some((name, Some(offset))) = self.ids.iter().find(|(_, pending)| pending.is_some()) {
-            return Err(self.error(&format!("undefined name <{name}> reference"), *offset));
+        let undefined = self.ids.iter().filter_map(|(name, id)| match self.known.get(*id) {
+            Some(Known::Mentioned(offset)) => Some((*offset, *name)),
+            _ => None,
+        });
+        if let Some((offset, name)) = undefined.min() {
+            return Err(self.error(&format!("undefined name <{name}> reference"), offset));
         }
         Ok(())
     }
@@ -192,7 +208,7 @@ impl<'p> Reader<'p> {
         let text = if name.trim_start_matches(['-', '+']).bytes().all(|b| b.is_ascii_digit()) {
             format!("\\{kind}<{name}>")
         } else {
-            let id = self.id(name, Some(offset));
+            let id = self.mention(name, offset);
             format!("\\{kind}<g{id}>")
         };
         self.out.push_str(&text);
@@ -212,16 +228,32 @@ impl<'p> Reader<'p> {
         }
     }
 
-    /// The number that stands for a name. `reference` is the offset of a mention, `None` for the definition.
-    fn id(&mut self, name: &'p str, reference: Option<usize>) -> usize {
-        if let Some(id) = self.ids.iter().position(|(known, _)| *known == name) {
-            if let (None, Some((_, pending))) = (reference, self.ids.get_mut(id)) {
-                *pending = None;
-            }
-            return id;
+    /// The number that stands for a name mentioned at `offset`.
+    fn mention(&mut self, name: &'p str, offset: usize) -> usize {
+        let next = self.known.len();
+        let id = *self.ids.entry(name).or_insert(next);
+        if id == next {
+            self.known.push(Known::Mentioned(offset));
         }
-        self.ids.push((name, reference));
-        self.ids.len() - 1
+        id
+    }
+
+    /// The number that stands for the name of the group that opens at `offset`.
+    fn define(&mut self, name: &'p str, offset: usize) -> usize {
+        let id = self.mention(name, offset);
+        self.named_groups += 1;
+        let number = self.named_groups;
+        match self.known.get_mut(id) {
+            Some(Known::Defined(at)) => {
+                self.names.get_mut(*at).into_iter().for_each(|known| known.numbers.push(number));
+            }
+            Some(known) => {
+                *known = Known::Defined(self.names.len());
+                self.names.push(GroupName { name: name.to_owned(), numbers: vec![number] });
+            }
+            None => {}
+        }
+        id
     }
 
     // ---- groups
@@ -260,14 +292,7 @@ impl<'p> Reader<'p> {
         if name.starts_with(|c: char| c == '-' || c.is_ascii_digit()) {
             return Err(self.error(&format!("invalid group name <{name}>"), offset));
         }
-        let id = self.id(name, None);
-        self.named_groups += 1;
-        match self.names.iter_mut().find(|known| known.name == name) {
-            Some(known) => known.numbers.push(self.named_groups),
-            None => {
-                self.names.push(GroupName { name: name.to_owned(), numbers: vec![self.named_groups] });
-            }
-        }
+        let id = self.define(name, offset);
         self.out.push_str(&format!("(?<g{id}>"));
         Ok(())
     }
@@ -279,15 +304,19 @@ impl<'p> Reader<'p> {
             Some('<') => '>',
             Some('\'') => '\'',
             _ => {
-                let length = self.rest().find(')').ok_or_else(|| self.error("end pattern in group", offset))?;
+                let length =
+                    self.rest().find(')').ok_or_else(|| self.error("end pattern in group", offset))?;
                 self.copy(length + 1);
                 return Ok(());
             }
         };
         self.next();
         let name = self.name(end, offset)?;
-        let id = self.id(name, Some(offset));
-        self.out.push_str(&format!("<g{id}>"));
+        if !self.take(")") {
+            return Err(self.error("invalid conditional pattern", offset));
+        }
+        let id = self.mention(name, offset);
+        self.out.push_str(&format!("<g{id}>)"));
         Ok(())
     }
 
@@ -438,14 +467,15 @@ mod tests {
     fn names_become_numbers() {
         let translated = translate(r"(?<[a][b]>x)(?<WORD:c-d>y)\k<[a][b]>(?<[a][b]>z)").unwrap();
         assert_eq!(translated.text, r"(?<g0>x)(?<g1>y)\k<g0>(?<g0>z)");
-        let names: Vec<_> = translated.names.iter().map(|n| (n.name.as_str(), n.numbers.as_slice())).collect();
+        let names: Vec<_> =
+            translated.names.iter().map(|n| (n.name.as_str(), n.numbers.as_slice())).collect();
         assert_eq!(names, [("[a][b]", &[1, 3][..]), ("WORD:c-d", &[2])]);
         assert_eq!(text(r"\g<later>(?'later'x)(?(<later>)a|b)"), r"\g<g0>(?<g0>x)(?(<g0>)a|b)");
     }
 
     #[test]
     fn what_looks_like_a_group_but_is_none() {
-        assert_eq!(text(r"\((?#)(?<x>)[(?<n>]"), r"\([(?<n>]");
+        assert_eq!(text(r"\((?#(?<x>)[(?<n>]"), r"\([(?<n>]");
         assert_eq!(text("(?x) a # (\n b"), "(?x) a  b");
         assert_eq!(text(r"(?<=a)(?<!b)(?>c)(?=d)(?~e)"), r"(?<=a)(?<!b)(?>c)(?=d)(?~e)");
         assert_eq!(text("[]a]"), r"[\]a]");

@@ -4,7 +4,10 @@
 //! what is finer; then it sets them all again. The order matters when fields contradict each other: a weekday
 //! is set last and moves the date within its week.
 
-use crate::civil::{DAY, civil_from_days, day_of_year, days_from_civil, days_in_month, is_leap, iso_week, iso_weeks_in_year, iso_year_start, weekday};
+use crate::civil::{
+    DAY, civil_from_days, day_of_year, days_from_civil, days_in_month, is_leap, iso_week, iso_weeks_in_year,
+    iso_year_start, weekday,
+};
 
 /// Milliseconds in a day.
 const DAY_MS: i64 = DAY * 1000;
@@ -207,7 +210,9 @@ impl WallClock {
         let (year, month, _) = self.date();
         let unit = match field {
             Field::Halfday => HALFDAY_MS,
-            Field::HourOfDay | Field::ClockhourOfDay | Field::HourOfHalfday | Field::ClockhourOfHalfday => 3_600_000,
+            Field::HourOfDay | Field::ClockhourOfDay | Field::HourOfHalfday | Field::ClockhourOfHalfday => {
+                3_600_000
+            }
             Field::Minute => 60_000,
             Field::Second => 1000,
             Field::Millis => 1,
@@ -271,7 +276,10 @@ mod tests {
     #[test]
     fn what_a_field_cannot_have() {
         let mut date = clock(2026, 2, 1);
-        assert_eq!(date.set(Field::DayOfMonth, 29), Err(OutOfRange { field: Field::DayOfMonth, value: 29, min: 1, max: 28 }));
+        assert_eq!(
+            date.set(Field::DayOfMonth, 29),
+            Err(OutOfRange { field: Field::DayOfMonth, value: 29, min: 1, max: 28 })
+        );
         assert!(date.set(Field::DayOfYear, 366).is_err());
         assert!(date.set(Field::Week, 54).is_err());
         assert!(date.set(Field::ClockhourOfHalfday, 0).is_err());

@@ -34,7 +34,11 @@ struct List {
 }
 
 static TABLE: LazyLock<Vec<Names>> = LazyLock::new(|| {
-    include_str!("locales.tsv").lines().filter(|line| !line.starts_with('#')).filter_map(Names::read).collect()
+    include_str!("locales.tsv")
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .filter_map(Names::read)
+        .collect()
 });
 
 impl Locale {
@@ -88,7 +92,8 @@ impl fmt::Debug for Locale {
     }
 }
 
-static EMPTY: Names = Names { tag: "", lists: [const { List { long: Vec::new(), short: Vec::new(), forms: Vec::new() } }; 4] };
+static EMPTY: Names =
+    Names { tag: "", lists: [const { List { long: Vec::new(), short: Vec::new(), forms: Vec::new() } }; 4] };
 
 impl Names {
     fn read(line: &'static str) -> Option<Names> {
@@ -122,14 +127,20 @@ impl Names {
 impl List {
     fn new(tag: &str, long: Vec<&'static str>, short: Vec<&'static str>, more: &[&'static str]) -> List {
         let mut forms: Vec<(String, u8)> = Vec::new();
-        for (index, name) in [&long, &short].into_iter().flat_map(|names| names.iter().enumerate()).chain(more.iter().enumerate()) {
+        for (index, name) in [&long, &short]
+            .into_iter()
+            .flat_map(|names| names.iter().enumerate())
+            .chain(more.iter().enumerate())
+        {
             for form in [(*name).to_owned(), lower(tag, name), upper(tag, name)] {
                 if !forms.iter().any(|(known, _)| *known == form) {
                     forms.push((form, index as u8));
                 }
             }
         }
-        forms.sort_by(|(a, _), (b, _)| a.as_bytes().first().cmp(&b.as_bytes().first()).then(b.len().cmp(&a.len())));
+        forms.sort_by(|(a, _), (b, _)| {
+            a.as_bytes().first().cmp(&b.as_bytes().first()).then(b.len().cmp(&a.len()))
+        });
         List { long, short, forms }
     }
 }
@@ -156,7 +167,10 @@ mod tests {
     use super::*;
 
     fn month(tag: &str, text: &str) -> Option<u8> {
-        Locale::for_tag(tag).read(TextKind::Month, text).filter(|(_, length)| *length == text.len()).map(|(index, _)| index + 1)
+        Locale::for_tag(tag)
+            .read(TextKind::Month, text)
+            .filter(|(_, length)| *length == text.len())
+            .map(|(index, _)| index + 1)
     }
 
     #[test]
@@ -178,7 +192,10 @@ mod tests {
         }
         assert_eq!((month("en-US", "Sept"), month("en-US", "Sep")), (None, Some(9)));
         assert_eq!((month("en_GB", "Sept"), month("en-GB", "Sep")), (Some(9), None));
-        assert_eq!((month("fr", "janv."), month("fr", "janv"), month("fr", "FÉVRIER")), (Some(1), None, Some(2)));
+        assert_eq!(
+            (month("fr", "janv."), month("fr", "janv"), month("fr", "FÉVRIER")),
+            (Some(1), None, Some(2))
+        );
         assert_eq!((month("ru", "мая"), month("ru", "январь")), (Some(5), None));
         assert_eq!(month("tr", "NİSAN"), Some(4));
     }

@@ -107,7 +107,10 @@ impl Timestamp {
         out.extend_from_slice(self.render(&mut buffer));
     }
 
-    #[expect(clippy::indexing_slicing, reason = "every position is a constant below TEXT_MAX or follows from the year's width")]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "every position is a constant below TEXT_MAX or follows from the year's width"
+    )]
     fn render<'a>(&self, buffer: &'a mut [u8; TEXT_MAX]) -> &'a [u8] {
         let (days, of_day) = (self.secs.div_euclid(DAY), self.secs.rem_euclid(DAY) as u32);
         let (year, month, day) = civil_from_days(days);
@@ -140,7 +143,10 @@ fn two(buffer: &mut [u8; TEXT_MAX], at: usize, value: u32) {
 }
 
 /// Writes the year with its sign where it needs one, and says where it ends.
-#[expect(clippy::indexing_slicing, reason = "a year has at most 12 digits: an i64 of seconds spans 292 billion years")]
+#[expect(
+    clippy::indexing_slicing,
+    reason = "a year has at most 12 digits: an i64 of seconds spans 292 billion years"
+)]
 fn write_year(buffer: &mut [u8; TEXT_MAX], year: i64) -> usize {
     let mut rest = year.unsigned_abs();
     let mut at = 0;

@@ -22,6 +22,10 @@ const TABLE_END: i64 = days_from_civil(2500, 1, 1) * DAY;
 const CYCLE: i64 = 146_097 * DAY;
 /// The largest offset from UTC that `java.time` allows, in seconds.
 const OFFSET_MAX: i32 = 18 * 3600;
+/// The longest id is shorter.
+const ID_LENGTH_MAX: usize = 40;
+/// How far Joda looks for the slash of an id: `Antarctica/` and no further.
+const PREFIX_MAX: usize = 11;
 /// Ids of the tz database that `java.time` doesn't know.
 const JODA_ONLY: [&str; 3] = ["EST", "HST", "MST"];
 
@@ -135,16 +139,23 @@ impl Zone {
     /// The zone whose id is the longest that `text` begins with, and the length of that id. Joda's rule (`ZZZ`)
     /// minds the case and knows every id; that of `java.time` does neither.
     pub(crate) fn longest_prefix(text: &str, joda: bool) -> Option<(Zone, usize)> {
-        let ends = text.bytes().position(|b| !is_id_byte(b)).unwrap_or(text.len());
-        let run = text.get(..ends)?;
-        (1..=run.len()).rev().find_map(|length| {
-            let candidate = run.get(..length)?;
-            if joda {
-                return Zone::region(candidate).map(|zone| (zone, length));
-            }
-            let id = any_case_id(candidate)?;
-            if JODA_ONLY.contains(&id) { None } else { Zone::region(id).map(|zone| (zone, length)) }
+        let end = text.bytes().position(|b| !is_id_byte(b)).unwrap_or(text.len()).min(ID_LENGTH_MAX);
+        // Joda takes everything up to a slash near the start for a continent, even if it is another word's.
+        let shortest = if joda {
+            text.bytes().take(PREFIX_MAX).position(|b| b == b'/').map_or(1, |at| at + 2)
+        } else {
+            1
+        };
+        (shortest..=end).rev().find_map(|length| {
+            let candidate = text.get(..length)?;
+            let zone = if joda { Zone::region(candidate)? } else { Zone::region_in_any_case(candidate)? };
+            Some((zone, length))
         })
+    }
+
+    fn region_in_any_case(id: &str) -> Option<Zone> {
+        let id = any_case_id(id).filter(|id| !JODA_ONLY.contains(id))?;
+        Zone::region(id)
     }
 
     /// Seconds east of UTC at `secs` seconds after 1970.
@@ -213,7 +224,10 @@ impl Rules {
 
     /// The offset once `passed` changes are over.
     fn before(&self, passed: usize) -> i32 {
-        passed.checked_sub(1).and_then(|last| self.changes.get(last)).map_or(self.first, |change| change.after)
+        passed
+            .checked_sub(1)
+            .and_then(|last| self.changes.get(last))
+            .map_or(self.first, |change| change.after)
     }
 }
 
@@ -260,9 +274,8 @@ fn exact_id(id: &str) -> Option<&'static str> {
 
 fn unknown(id: &str) -> ZoneError {
     let last = id.rsplit('/').next().unwrap_or(id).to_ascii_lowercase();
-    let by_city = || {
-        IDS.iter().find(|(lower, _)| !last.is_empty() && lower.rsplit('/').next() == Some(last.as_str()))
-    };
+    let by_city =
+        || IDS.iter().find(|(lower, _)| !last.is_empty() && lower.rsplit('/').next() == Some(last.as_str()));
     let hint = any_case_id(id).map(str::to_owned).or_else(|| by_city().map(|(_, name)| name.clone()));
     ZoneError { id: id.to_owned(), hint }
 }
@@ -315,10 +328,38 @@ mod tests {
 
     #[test]
     fn ids_of_the_option() {
-        for id in ["UTC", "GMT", "Z", "Europe/Paris", "Etc/GMT+5", "CET", "EST5EDT", "+02:00", "-05:30", "+0200", "+2", "UTC+01:00"] {
+        for id in [
+            "UTC",
+            "GMT",
+            "Z",
+            "Europe/Paris",
+            "Etc/GMT+5",
+            "CET",
+            "EST5EDT",
+            "+02:00",
+            "-05:30",
+            "+0200",
+            "+2",
+            "UTC+01:00",
+        ] {
             assert!(Zone::parse(id).is_ok(), "{id}");
         }
-        for id in ["EST", "MST", "HST", "europe/paris", "Mars/Olympus", "bad", "", "+19:00", "+2:00", "+02:60", "%{tz}", "é", "+é", "+0é"] {
+        for id in [
+            "EST",
+            "MST",
+            "HST",
+            "europe/paris",
+            "Mars/Olympus",
+            "bad",
+            "",
+            "+19:00",
+            "+2:00",
+            "+02:60",
+            "%{tz}",
+            "é",
+            "+é",
+            "+0é",
+        ] {
             assert!(Zone::parse(id).is_err(), "{id}");
         }
         assert_eq!(Zone::parse("-05:30").unwrap().to_string(), "-05:30");
@@ -332,7 +373,10 @@ mod tests {
         assert_eq!(hint("europe/paris").as_deref(), Some("Europe/Paris"));
         assert_eq!(hint("Germany/Berlin").as_deref(), Some("Europe/Berlin"));
         assert_eq!(hint("bad"), None);
-        assert_eq!(Zone::parse("bad").unwrap_err().to_string(), "The datetime zone id 'bad' is not recognised");
+        assert_eq!(
+            Zone::parse("bad").unwrap_err().to_string(),
+            "The datetime zone id 'bad' is not recognised"
+        );
     }
 
     #[test]
@@ -341,11 +385,17 @@ mod tests {
         assert_eq!(paris.resolve(local("2026-03-29T01:59:59Z")), Local::Unique(3600));
         assert_eq!(paris.resolve(local("2026-03-29T02:00:00Z")), Local::Gap { before: 3600 });
         assert_eq!(paris.resolve(local("2026-03-29T03:00:00Z")), Local::Unique(7200));
-        assert_eq!(paris.resolve(local("2026-10-25T02:00:00Z")), Local::Overlap { before: 7200, after: 3600 });
+        assert_eq!(
+            paris.resolve(local("2026-10-25T02:00:00Z")),
+            Local::Overlap { before: 7200, after: 3600 }
+        );
         assert_eq!(paris.resolve(local("2026-10-25T03:00:00Z")), Local::Unique(3600));
         let york = Zone::parse("America/New_York").unwrap();
         assert_eq!(york.resolve(local("2026-03-08T02:30:00Z")), Local::Gap { before: -18000 });
-        assert_eq!(york.resolve(local("2026-11-01T01:30:00Z")), Local::Overlap { before: -14400, after: -18000 });
+        assert_eq!(
+            york.resolve(local("2026-11-01T01:30:00Z")),
+            Local::Overlap { before: -14400, after: -18000 }
+        );
     }
 
     #[test]
@@ -362,7 +412,8 @@ mod tests {
 
     #[test]
     fn longest_id_at_the_start_of_a_text() {
-        let at = |text, joda| Zone::longest_prefix(text, joda).map(|(zone, length)| (zone.to_string(), length));
+        let at =
+            |text, joda| Zone::longest_prefix(text, joda).map(|(zone, length)| (zone.to_string(), length));
         assert_eq!(at("Europe/Paris rest", true), Some(("Europe/Paris".into(), 12)));
         assert_eq!(at("EST", true).map(|found| found.1), Some(3));
         assert_eq!(at("EST", false), None);
@@ -371,5 +422,7 @@ mod tests {
         assert_eq!(at("europe/paris", true), None);
         assert_eq!(at("Mars/Olympus", true), None);
         assert_eq!(at("+01:00", true), None);
+        assert_eq!(at("UTC 2026", true).map(|found| found.1), Some(3));
+        assert_eq!(at("UTC 02/01/2026", true), None);
     }
 }

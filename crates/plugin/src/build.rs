@@ -7,7 +7,7 @@ use crate::codec::CodecFactory;
 use crate::def::{Maker, Registry};
 use crate::ecs::Ecs;
 use crate::metrics::PluginMetrics;
-use ferrostash_conf::{CodecConf, Diagnostic, Diagnostics, PluginBlock, PluginKind, Span};
+use ferrostash_conf::{CodecConf, Diagnostic, Diagnostics, EcsCompatibility, PluginKind, Span};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -80,7 +80,9 @@ impl BuildContext<'_> {
         let message = message.into();
         let (kind, name) = self.plugin;
         let text = format!("{kind} `{name}`: {message}");
-        self.report(Diagnostic::error(text).at(span, "here").logstash("LogStash::ConfigurationError", message))
+        self.report(
+            Diagnostic::error(text).at(span, "here").logstash("LogStash::ConfigurationError", message),
+        )
     }
 
     /// Reports any diagnostic.
@@ -98,9 +100,7 @@ impl BuildContext<'_> {
 
     /// The codec of an option.
     pub fn codec(&mut self, conf: &CodecConf) -> BuildResult<Arc<dyn CodecFactory>> {
-        let block = conf.to_block();
-        let built = self.registry.build(&block, self.pipeline, self.bus, Arc::clone(&self.metrics), self.diagnostics)?;
-        match built.maker {
+        match self.registry.build(&conf.block, self.pipeline, self.bus, self.diagnostics)?.maker {
             Maker::Codec(codec) => Ok(codec),
             _ => Err(Refused),
         }
@@ -108,15 +108,22 @@ impl BuildContext<'_> {
 
     /// The codec of an option, for an input whose data is a stream: `plain` becomes `line`, `json` becomes `json_lines`.
     pub fn stream_codec(&mut self, conf: &CodecConf) -> BuildResult<Arc<dyn CodecFactory>> {
-        let renamed = match conf.name() {
-            "plain" => Some("line"),
-            "json" => Some("json_lines"),
-            _ => None,
+        let name = match conf.name.as_str() {
+            "plain" => "line",
+            "json" => "json_lines",
+            _ => return self.codec(conf),
         };
-        match renamed {
-            Some(name) => self.codec(&conf.renamed(name)),
-            None => self.codec(conf),
+        let mut renamed = conf.clone();
+        name.clone_into(&mut renamed.name);
+        name.clone_into(&mut renamed.block.name);
+        self.codec(&renamed)
+    }
+
+    pub(crate) fn set_ecs(&mut self, option: Option<EcsCompatibility>) -> BuildResult<()> {
+        if let Some(option) = option {
+            self.ecs =
+                Ecs::of(option).ok_or_else(|| self.refuse("ecs_compatibility must be disabled, v1 or v8"))?;
         }
+        Ok(())
     }
 }
-

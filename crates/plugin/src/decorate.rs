@@ -1,6 +1,10 @@
 //! The common options that change events: `add_field`, `remove_field`, `add_tag`, `remove_tag`, `type`, `tags`.
 
+use ferrostash_conf::{CommonFilter, CommonInput, ConfKind, ConfValue};
 use ferrostash_event::{Event, FieldRef, Template, Value, ValueRef};
+use std::sync::LazyLock;
+
+static TYPE: LazyLock<FieldRef> = LazyLock::new(|| FieldRef::literal("type"));
 
 /// What a filter does to an event that it matched.
 #[derive(Clone, Debug, Default)]
@@ -36,7 +40,11 @@ impl FieldName {
     }
 
     /// Calls `f` with the field that `event` makes of the name.
-    pub fn with<T>(&self, event: &mut Event, f: impl FnOnce(&mut Event, &FieldRef) -> T) -> Result<T, String> {
+    pub fn with<T>(
+        &self,
+        event: &mut Event,
+        f: impl FnOnce(&mut Event, &FieldRef) -> T,
+    ) -> Result<T, String> {
         match self {
             FieldName::Fixed(field) => Ok(f(event, field)),
             FieldName::Template(template) => {
@@ -50,25 +58,22 @@ impl FieldName {
 }
 
 impl Decoration {
-    /// The decoration of these options; names and values may hold `%{…}`.
-    pub fn new(
-        add_field: &[(String, Vec<String>)],
-        remove_field: &[String],
-        add_tag: &[String],
-        remove_tag: &[String],
-    ) -> Decoration {
-        let templates = |texts: &[String]| texts.iter().map(|text| Template::parse(text)).collect::<Vec<_>>();
+    /// The decoration of a filter's common options.
+    pub fn of_filter(common: &CommonFilter) -> Decoration {
         Decoration {
-            add_field: add_field.iter().map(|(name, values)| (FieldName::parse(name), templates(values))).collect(),
-            remove_field: remove_field.iter().map(|name| FieldName::parse(name)).collect(),
-            add_tag: templates(add_tag),
-            remove_tag: templates(remove_tag),
+            add_field: fields(&common.add_field),
+            remove_field: common.remove_field.iter().map(|name| FieldName::parse(name.as_str())).collect(),
+            add_tag: common.add_tag.clone(),
+            remove_tag: common.remove_tag.clone(),
         }
     }
 
     /// Whether it changes nothing.
     pub fn is_empty(&self) -> bool {
-        self.add_field.is_empty() && self.remove_field.is_empty() && self.add_tag.is_empty() && self.remove_tag.is_empty()
+        self.add_field.is_empty()
+            && self.remove_field.is_empty()
+            && self.add_tag.is_empty()
+            && self.remove_tag.is_empty()
     }
 
     /// Changes `event`, in Logstash's order. What was done before an error stays.
@@ -94,12 +99,23 @@ impl Decoration {
     }
 }
 
+fn fields(options: &[(Template, ConfValue)]) -> Vec<(FieldName, Vec<Template>)> {
+    let text = |value: &ConfValue| Template::parse(&value.to_text().unwrap_or_else(|| value.inspect()));
+    let values = |value: &ConfValue| match &value.kind {
+        ConfKind::Array(list) => list.iter().map(text).collect(),
+        _ => vec![text(value)],
+    };
+    options.iter().map(|(name, value)| (FieldName::parse(name.as_str()), values(value))).collect()
+}
+
 /// Sets `field`, or makes a list of what is there and `value`.
 pub fn add_field(event: &mut Event, field: &FieldRef, value: String) -> Result<(), String> {
     let list = match event.get(field) {
         None => return event.set_str(field, &value).map_err(|e| e.to_string()),
         Some(ValueRef::Null) => vec![Value::String(value)],
-        Some(ValueRef::Array(array)) => array.iter().map(ValueRef::to_value).chain([Value::String(value)]).collect(),
+        Some(ValueRef::Array(array)) => {
+            array.iter().map(ValueRef::to_value).chain([Value::String(value)]).collect()
+        }
         // Ruby's Array(hash): a list of pairs.
         Some(ValueRef::Object(hash)) => {
             let pairs = hash.iter().map(|(key, v)| Value::Array(vec![Value::from(key), v.to_value()]));
@@ -113,23 +129,27 @@ pub fn add_field(event: &mut Event, field: &FieldRef, value: String) -> Result<(
 /// What an input does to each of its events.
 #[derive(Clone, Debug, Default)]
 pub struct InputDecoration {
-    type_: Option<Template>,
+    event_type: Option<Template>,
     decoration: Decoration,
 }
 
 impl InputDecoration {
-    /// The decoration of `type`, `tags` and `add_field`.
-    pub fn new(type_: Option<&str>, tags: &[String], add_field: &[(String, Vec<String>)]) -> InputDecoration {
-        InputDecoration { type_: type_.map(Template::parse), decoration: Decoration::new(add_field, &[], tags, &[]) }
+    /// The decoration of an input's common options.
+    pub fn of_input(common: &CommonInput) -> InputDecoration {
+        let decoration = Decoration {
+            add_field: fields(&common.add_field),
+            add_tag: common.tags.clone().unwrap_or_default(),
+            ..Decoration::default()
+        };
+        InputDecoration { event_type: common.event_type.as_deref().map(Template::parse), decoration }
     }
 
     /// Changes `event`; `type` is set only where there is none.
     pub fn apply(&self, event: &mut Event) {
-        if let Some(type_) = &self.type_ {
-            let field = FieldRef::literal("type");
-            if !event.contains(&field) {
-                let _ = type_.to_string(event).map(|text| event.set_str(&field, &text));
-            }
+        if let Some(event_type) = &self.event_type
+            && !event.contains(&TYPE)
+        {
+            let _ = event_type.to_string(event).map(|text| event.set_str(&TYPE, &text));
         }
         if let Err(error) = self.decoration.apply(event) {
             tracing::warn!(error, "common options could not be applied");
@@ -139,6 +159,6 @@ impl InputDecoration {
 
     /// Whether it changes nothing.
     pub fn is_empty(&self) -> bool {
-        self.type_.is_none() && self.decoration.is_empty()
+        self.event_type.is_none() && self.decoration.is_empty()
     }
 }

@@ -1,5 +1,7 @@
 //! ECS compatibility: which names a plugin gives to the fields it makes.
 
+use ferrostash_conf::EcsCompatibility;
+
 /// The value of `ecs_compatibility`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Ecs {
@@ -13,13 +15,13 @@ pub enum Ecs {
 }
 
 impl Ecs {
-    /// Reads `disabled`, `v1` or `v8`; `None` for anything else.
-    pub fn parse(text: &str) -> Option<Ecs> {
-        match text {
-            "disabled" => Some(Ecs::Disabled),
-            "v1" => Some(Ecs::V1),
-            "v8" => Some(Ecs::V8),
-            _ => None,
+    /// The mode of an option; `None` for versions that no plugin knows.
+    pub fn of(option: EcsCompatibility) -> Option<Ecs> {
+        match option {
+            EcsCompatibility::Disabled => Some(Ecs::Disabled),
+            EcsCompatibility::Version(1) => Some(Ecs::V1),
+            EcsCompatibility::Version(8) => Some(Ecs::V8),
+            EcsCompatibility::Version(_) => None,
         }
     }
 

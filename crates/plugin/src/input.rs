@@ -40,13 +40,21 @@ pub struct InputError(pub String);
 #[error("{0}")]
 pub struct StartError(pub String);
 
-/// Events that belong together, with the ack that their outcome goes to.
+/// Events that belong together, with the acks that their outcome goes to.
 #[derive(Debug)]
 pub struct Chunk {
-    /// The events; may be empty, the ack settles all the same.
+    /// The events; may be empty, the acks settle all the same.
     pub events: Vec<Event>,
-    /// Told when the last of the events is gone.
-    pub ack: Option<Ack>,
+    /// Told when the last of the events is gone. An input that reads has one, if any; what comes from another pipeline
+    /// has those of all chunks it was made of.
+    pub acks: Vec<Ack>,
+}
+
+impl Chunk {
+    /// Gives up on the events: what led to them must be read again.
+    pub fn abandon(self) {
+        self.acks.iter().for_each(Ack::abandon);
+    }
 }
 
 /// The way into a pipeline's queue.
@@ -87,13 +95,17 @@ impl InputContext {
 
     /// Pushes events, with the common options applied. Counts them, and the time it had to wait.
     pub async fn push(&self, events: Vec<Event>, ack: Option<Ack>) -> Result<(), QueueClosed> {
-        let mut events = events;
+        self.push_chunk(Chunk { events, acks: ack.into_iter().collect() }).await
+    }
+
+    /// As [`InputContext::push`], for events that come with several acks.
+    pub async fn push_chunk(&self, mut chunk: Chunk) -> Result<(), QueueClosed> {
         if !self.decoration.is_empty() {
-            events.iter_mut().for_each(|event| self.decoration.apply(event));
+            chunk.events.iter_mut().for_each(|event| self.decoration.apply(event));
         }
-        self.metrics.events_out.add(events.len() as u64);
+        self.metrics.events_out.add(chunk.events.len() as u64);
         let before = Instant::now();
-        let result = self.queue.push(Chunk { events, ack }).await;
+        let result = self.queue.push(chunk).await;
         self.metrics.queue_push_duration.add(before.elapsed());
         result
     }

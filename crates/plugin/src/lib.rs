@@ -2,19 +2,30 @@
 
 mod ack;
 mod backoff;
+mod build;
+mod bus;
 mod codec;
 mod decorate;
+mod def;
 mod ecs;
 mod filter;
 mod input;
 mod metrics;
 mod output;
 mod shutdown;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use ack::{Ack, AckTracker, CHUNKS_IN_FLIGHT_MAX, Outcome};
 pub use backoff::Backoff;
+pub use build::{BuildContext, BuildResult, PipelineInfo, Refused};
+pub use bus::{AddressTaken, Bus, BusListener, BusSender, Ending, Undelivered};
 pub use codec::{Codec, CodecFactory, EncodeError, EventSink};
 pub use decorate::{Decoration, FieldName, InputDecoration, add_field};
+pub use def::{
+    Built, CodecPlugin, FilterPlugin, InputPlugin, Maker, OutputPlugin, PluginDef, Registry, codec, filter,
+    input, output,
+};
 pub use ecs::Ecs;
 pub use filter::{EventFilter, Filter, FilterContext, Flushes, Matched};
 pub use input::{Chunk, EventQueue, Input, InputContext, InputError, QueueClosed, StartError};

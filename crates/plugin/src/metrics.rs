@@ -111,7 +111,9 @@ impl PluginMetrics {
 
     fn custom(&self, path: &[&str], kind: MetricKind) -> Arc<Counter> {
         let mut custom = self.custom.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = custom.iter().find(|metric| metric.path.iter().map(String::as_str).eq(path.iter().copied())) {
+        if let Some(known) =
+            custom.iter().find(|metric| metric.path.iter().map(String::as_str).eq(path.iter().copied()))
+        {
             return Arc::clone(&known.value);
         }
         let value = Arc::<Counter>::default();

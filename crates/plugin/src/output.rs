@@ -1,9 +1,9 @@
 //! Outputs: where events go.
 
 use crate::ack::Ack;
+use crate::input::StartError;
 use crate::metrics::PluginMetrics;
 use crate::shutdown::Shutdown;
-use crate::input::StartError;
 use ferrostash_event::{Event, Selection};
 use futures::future::BoxFuture;
 use std::sync::Arc;
@@ -12,18 +12,39 @@ use std::time::Duration;
 /// What the filters made of a batch; shared by all outputs, none of which changes it.
 ///
 /// The acks of the events' chunks settle when the last output lets go of it.
-#[derive(Debug)]
 pub struct FilteredBatch {
     events: Vec<Event>,
     acks: Vec<Ack>,
     byte_size: usize,
+    held: Option<Box<dyn Held>>,
+}
+
+/// Told when the last output lets go of a batch: dropping is the message.
+trait Held: Send + Sync {}
+
+impl<T: Send + Sync> Held for T {}
+
+impl std::fmt::Debug for FilteredBatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FilteredBatch")
+            .field("events", &self.events)
+            .field("acks", &self.acks)
+            .finish_non_exhaustive()
+    }
 }
 
 impl FilteredBatch {
     /// A batch of `events` that came from the chunks of `acks`.
     pub fn new(events: Vec<Event>, acks: Vec<Ack>) -> FilteredBatch {
         let byte_size = events.iter().map(Event::byte_size).sum();
-        FilteredBatch { events, acks, byte_size }
+        FilteredBatch { events, acks, byte_size, held: None }
+    }
+
+    /// Keeps `held` until the last output lets go of the batch; the engine counts by it what is in flight.
+    #[must_use]
+    pub fn holding<T: Send + Sync + 'static>(mut self, held: T) -> FilteredBatch {
+        self.held = Some(Box::new(held));
+        self
     }
 
     /// The events.
@@ -99,7 +120,11 @@ pub trait Output: Send {
     /// After [`OutputError::Retry`] the engine calls this again with the same batches, so an output that can deliver a
     /// part retries the rest by itself. It watches [`OutputContext::shutdown`] for the end of the grace time and returns
     /// [`OutputError::Abandoned`] then.
-    fn write<'a>(&'a mut self, batches: &'a [OutputBatch], cx: &'a OutputContext) -> BoxFuture<'a, Result<(), OutputError>>;
+    fn write<'a>(
+        &'a mut self,
+        batches: &'a [OutputBatch],
+        cx: &'a OutputContext,
+    ) -> BoxFuture<'a, Result<(), OutputError>>;
 
     /// Called about once a second while nothing comes: files are flushed, idle ones closed.
     fn idle<'a>(&'a mut self, cx: &'a OutputContext) -> BoxFuture<'a, ()> {

@@ -90,6 +90,7 @@ fn write_float(value: f64, out: &mut Vec<u8>) {
 }
 
 /// What an escape needs: 0 for nothing, `u` for a `\u00XX`, else the letter after the backslash.
+#[expect(clippy::indexing_slicing, reason = "constant indices, checked while compiling")]
 const ESCAPES: [u8; 256] = {
     let mut table = [0u8; 256];
     let mut i = 0;

@@ -33,7 +33,11 @@ pub(super) fn compile(pattern: &str) -> Result<Vec<Step>, PatternError> {
             Token::Letters { letter, count, at } => {
                 fields += 1;
                 if fields > FIELDS_MAX {
-                    return Err(PatternError::at(pattern, *at, format!("More than {FIELDS_MAX} fields in a pattern")));
+                    return Err(PatternError::at(
+                        pattern,
+                        *at,
+                        format!("More than {FIELDS_MAX} fields in a pattern"),
+                    ));
                 }
                 let number_next = tokens.get(index + 1).is_some_and(Token::is_number);
                 let step = (*count <= WIDTH_MAX).then(|| step(*letter, *count, number_next)).flatten();
@@ -160,14 +164,23 @@ mod tests {
         assert_eq!(steps.first(), Some(&number(Field::Year, 4, 4, true)));
         let steps = compile("yyyy-MM").unwrap();
         assert_eq!(steps.first(), Some(&number(Field::Year, 4, 9, true)));
-        assert_eq!(compile("yyMM").unwrap().first(), Some(&Step::TwoDigitYear { field: Field::Year, lenient: false }));
-        assert_eq!(compile("yyMMM").unwrap().first(), Some(&Step::TwoDigitYear { field: Field::Year, lenient: true }));
+        assert_eq!(
+            compile("yyMM").unwrap().first(),
+            Some(&Step::TwoDigitYear { field: Field::Year, lenient: false })
+        );
+        assert_eq!(
+            compile("yyMMM").unwrap().first(),
+            Some(&Step::TwoDigitYear { field: Field::Year, lenient: true })
+        );
     }
 
     #[test]
     fn errors_say_what_and_where() {
-        let error = |pattern| compile(pattern).unwrap_err().to_string();
-        assert_eq!(error("yyyy-MM-dd b"), "Illegal pattern component: b (at character 12 of \"yyyy-MM-dd b\")");
+        let error = |pattern: &str| compile(pattern).unwrap_err().to_string();
+        assert_eq!(
+            error("yyyy-MM-dd b"),
+            "Illegal pattern component: b (at character 12 of \"yyyy-MM-dd b\")"
+        );
         assert_eq!(error("'é'unix"), "Illegal pattern component: u (at character 4 of \"'é'unix\")");
         assert_eq!(error(""), "Invalid pattern specification (at character 1 of \"\")");
         assert!(error(&"y-".repeat(33)).starts_with("More than 32 fields"));

@@ -1,7 +1,7 @@
 //! Reading a text with a pattern.
 
 use super::{FIELDS_MAX, Pattern, Step};
-use crate::civil::{DAY, civil_from_days, days_from_civil, days_in_month};
+use crate::civil::{DAY, civil_from_days, days_from_civil, days_in_month, weekday};
 use crate::error::DateError;
 use crate::field::{Field, OutOfRange, WallClock};
 use crate::locale::{Locale, TextKind};
@@ -13,14 +13,11 @@ use crate::zone::{Local, Zone};
 /// Two-digit years lie between 80 years ago and 19 years ahead.
 const PIVOT_BACK: i64 = 80;
 
-/// The fields of a plain date and time, as bits by field.
-const PLAIN: u32 = bit(Field::Year)
-    | bit(Field::Month)
-    | bit(Field::DayOfMonth)
-    | bit(Field::HourOfDay)
-    | bit(Field::Minute)
-    | bit(Field::Second)
-    | bit(Field::Millis);
+/// The fields of a plain date and time, as bits by field, and those of a clock of twelve hours.
+const DATE: u32 = bit(Field::Year) | bit(Field::Month) | bit(Field::DayOfMonth);
+const TIME: u32 = bit(Field::HourOfDay) | bit(Field::Minute) | bit(Field::Second) | bit(Field::Millis);
+const TWELVE: u32 = bit(Field::Halfday) | bit(Field::ClockhourOfHalfday);
+const WEEKDAY: u32 = bit(Field::DayOfWeek);
 
 /// Zone names that Joda reads.
 const ZONE_NAMES: [(&str, &str); 11] = [
@@ -50,17 +47,11 @@ pub(super) struct Reader<'a> {
     count: usize,
     /// Fields that were read, as bits.
     seen: u32,
-    place: Place,
+    /// Milliseconds east of UTC, from an offset; it outweighs a zone.
+    offset: Option<i32>,
+    zone: Option<Zone>,
     /// The fraction of the second with all its digits.
     nanos: Option<u32>,
-}
-
-/// Where a text says it is; the last word counts.
-enum Place {
-    Unsaid,
-    /// Milliseconds east of UTC.
-    Offset(i32),
-    Zone(Zone),
 }
 
 impl<'a> Reader<'a> {
@@ -72,7 +63,8 @@ impl<'a> Reader<'a> {
             fields: [(Field::Era, 0); FIELDS_MAX],
             count: 0,
             seen: 0,
-            place: Place::Unsaid,
+            offset: None,
+            zone: None,
             nanos: None,
         }
     }
@@ -105,7 +97,8 @@ impl<'a> Reader<'a> {
                 self.save(*field, value)
             }
             Step::TwoDigitYear { field, lenient } => {
-                let value = if *lenient { self.lenient_year() } else { self.pair().map(|pair| self.pivot(pair)) }?;
+                let value =
+                    if *lenient { self.lenient_year() } else { self.pair().map(|pair| self.pivot(pair)) }?;
                 self.save(*field, value)
             }
             Step::Fraction { digits } => self.fraction(usize::from(*digits)),
@@ -121,13 +114,13 @@ impl<'a> Reader<'a> {
                 self.save(field, i32::from(index) + first)
             }
             Step::Offset { .. } => {
-                self.place = Place::Offset(self.offset()?);
+                self.offset = Some(self.offset()?);
                 Some(())
             }
             Step::ZoneId => {
                 let (zone, length) = Zone::longest_prefix(self.scanner.rest(), true)?;
                 self.scanner.advance(length);
-                self.place = Place::Zone(zone);
+                self.zone = Some(zone);
                 Some(())
             }
             Step::ZoneName { long: true } => None,
@@ -135,7 +128,7 @@ impl<'a> Reader<'a> {
                 let rest = self.scanner.rest();
                 let (name, id) = ZONE_NAMES.iter().find(|(name, _)| rest.starts_with(name))?;
                 self.scanner.advance(name.len());
-                self.place = Place::Zone(Zone::region(id)?);
+                self.zone = Some(Zone::region(id)?);
                 Some(())
             }
         }
@@ -266,8 +259,14 @@ impl<'a> Reader<'a> {
 
     /// The date and time that the fields make.
     fn wall_clock(&mut self) -> Result<WallClock, DateError> {
-        if self.seen & !PLAIN == 0 && self.seen.count_ones() as usize == self.count {
-            return Ok(self.plain_wall_clock()?);
+        let two_clocks = self.seen & TWELVE != 0 && self.seen & bit(Field::HourOfDay) != 0;
+        let repeated = self.seen.count_ones() as usize != self.count;
+        if self.seen & !(DATE | TIME | TWELVE | WEEKDAY) == 0
+            && !two_clocks
+            && !repeated
+            && let Some(clock) = self.plain_wall_clock()?
+        {
+            return Ok(clock);
         }
         let Some(fields) = self.fields.get_mut(..self.count) else { return Ok(WallClock::EPOCH) };
         // Stable, so that of equal ones the later in the text is set later.
@@ -278,10 +277,10 @@ impl<'a> Reader<'a> {
         Ok(set_all(default, fields)?)
     }
 
-    /// The usual case, where no field contradicts another.
-    fn plain_wall_clock(&self) -> Result<WallClock, OutOfRange> {
-        let (mut year, mut month, mut day) = (1970, 1, 1);
-        if self.seen & bit(Field::Year) == 0 && self.seen & (bit(Field::Month) | bit(Field::DayOfMonth)) != 0 {
+    /// The usual case, where no field contradicts another; nothing when the weekday does.
+    fn plain_wall_clock(&self) -> Result<Option<WallClock>, OutOfRange> {
+        let (mut year, mut month, mut day, mut day_of_week) = (1970, 1, 1, None);
+        if self.seen & bit(Field::Year) == 0 && self.seen & (DATE | WEEKDAY) != 0 {
             year = self.year_now();
         }
         let mut millis = 0;
@@ -292,6 +291,9 @@ impl<'a> Reader<'a> {
                 Field::Year => year = value,
                 Field::Month => month = value as u32,
                 Field::DayOfMonth => day = value,
+                Field::DayOfWeek => day_of_week = Some(value),
+                Field::Halfday => millis += value * 43_200_000,
+                Field::ClockhourOfHalfday => millis += value % 12 * 3_600_000,
                 Field::HourOfDay => millis += value * 3_600_000,
                 Field::Minute => millis += value * 60_000,
                 Field::Second => millis += value * 1000,
@@ -299,22 +301,24 @@ impl<'a> Reader<'a> {
             }
         }
         Field::DayOfMonth.check(day, (1, i64::from(days_in_month(year, month))))?;
-        Ok(WallClock { days: days_from_civil(year, month, day as u32), millis })
+        let days = days_from_civil(year, month, day as u32);
+        let agrees = day_of_week.is_none_or(|wanted| wanted == i64::from(weekday(days)));
+        Ok(agrees.then_some(WallClock { days, millis }))
     }
 
     fn instant(&self, local: WallClock, zone: &Zone) -> Result<Timestamp, DateError> {
-        match &self.place {
-            Place::Offset(offset) => Ok(at_offset(local, *offset)),
-            Place::Zone(named) => strict(local, named),
-            Place::Unsaid => strict(local, zone),
+        match (self.offset, &self.zone) {
+            (Some(offset), _) => Ok(at_offset(local, offset)),
+            (None, Some(named)) => strict(local, named),
+            (None, None) => strict(local, zone),
         }
     }
 
     /// Without a year in the pattern it is this year's, but last year's December in January and next year's January
     /// in December.
     fn guess_year(&self, local: WallClock, zone: &Zone) -> Result<Timestamp, DateError> {
-        let time = match &self.place {
-            Place::Zone(named) if !self.pattern.has_zone => {
+        let time = match &self.zone {
+            Some(named) if !self.pattern.has_zone => {
                 // Joda checks the named zone and then forgets it.
                 strict(local, named)?;
                 strict(local, zone)?
@@ -340,9 +344,9 @@ impl<'a> Reader<'a> {
             same_offset
         } else {
             match zone.resolve(secs) {
-                Local::Unique(offset) | Local::Gap { before: offset } | Local::Overlap { before: offset, .. } => {
-                    secs - i64::from(offset)
-                }
+                Local::Unique(offset)
+                | Local::Gap { before: offset }
+                | Local::Overlap { before: offset, .. } => secs - i64::from(offset),
             }
         };
         Ok(Timestamp::from_parts(secs, time.nanos()))

@@ -56,7 +56,13 @@ impl Parts {
             Field::Era => i64::from(self.year > 0),
             Field::CenturyOfEra => self.year.abs() / 100,
             Field::Year => self.year,
-            Field::YearOfEra => if self.year > 0 { self.year } else { 1 - self.year },
+            Field::YearOfEra => {
+                if self.year > 0 {
+                    self.year
+                } else {
+                    1 - self.year
+                }
+            }
             Field::Weekyear => iso_week(self.days).0,
             Field::Month => i64::from(self.month),
             Field::Week => i64::from(iso_week(self.days).1),
@@ -65,9 +71,21 @@ impl Parts {
             Field::DayOfWeek => i64::from(weekday(self.days)),
             Field::Halfday => hour / 12,
             Field::HourOfDay => hour,
-            Field::ClockhourOfDay => if hour == 0 { 24 } else { hour },
+            Field::ClockhourOfDay => {
+                if hour == 0 {
+                    24
+                } else {
+                    hour
+                }
+            }
             Field::HourOfHalfday => hour % 12,
-            Field::ClockhourOfHalfday => if hour % 12 == 0 { 12 } else { hour % 12 },
+            Field::ClockhourOfHalfday => {
+                if hour % 12 == 0 {
+                    12
+                } else {
+                    hour % 12
+                }
+            }
             Field::Minute => self.second_of_day / 60 % 60,
             Field::Second => self.second_of_day % 60,
             Field::Millis => i64::from(self.millis),

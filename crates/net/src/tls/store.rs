@@ -76,7 +76,10 @@ impl Store {
         Ok((certificates, key.into()))
     }
 
-    /// All certificates of the store; at least one.
+    /// The trusted certificates of the store; at least one.
+    ///
+    /// Java marks them, and what stands beside a key is not among them. OpenSSL marks nothing: all are meant
+    /// where there is no key.
     pub(super) fn certificates(
         &self,
         options: StoreOptions,
@@ -84,11 +87,18 @@ impl Store {
         let content = self.read(options)?;
         let archive = Pkcs12Archive::from_pkcs12(&content, self.password())
             .map_err(|error| self.error(options, error))?;
-        if archive.certs.is_empty() {
-            let reason = TlsReason::Malformed("holds no certificate".to_owned());
+        let marked = !archive.keys.is_empty() || archive.certs.iter().any(|bag| bag.trusted);
+        let trusted: Vec<_> = archive
+            .certs
+            .iter()
+            .filter(|bag| bag.trusted || !marked)
+            .map(|bag| certificate(&bag.cert))
+            .collect();
+        if trusted.is_empty() {
+            let reason = TlsReason::Malformed("holds no trusted certificate".to_owned());
             return Err(TlsError::file(options.path, &self.path, reason));
         }
-        Ok(archive.certs.iter().map(|bag| certificate(&bag.cert)).collect())
+        Ok(trusted)
     }
 
     fn read(&self, options: StoreOptions) -> Result<Vec<u8>, TlsError> {

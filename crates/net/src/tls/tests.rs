@@ -366,6 +366,8 @@ async fn stores_in_the_forms_that_openssl_writes_are_read() {
     assert!(error.ends_with("id.p12): wrong passphrase (`ssl_keystore_password`)"), "{error}");
     let error = client(store("trust.p12", None)).build().unwrap_err().to_string();
     assert!(error.ends_with("encrypted: set `ssl_truststore_password`"), "{error}");
+    let error = client(store("id.p12", Some("changeit"))).build().unwrap_err().to_string();
+    assert!(error.ends_with("holds no trusted certificate"), "{error}");
     let error = refusal(&server(store("trust.p12", Some("changeit"))));
     assert!(error.ends_with("holds no private key with its certificate"), "{error}");
 }
@@ -378,28 +380,4 @@ fn the_old_jks_format_is_refused_by_name() {
     let keystore = Some(Store { path, password: Some("x".into()), kind: Some(StoreKind::Jks) });
     let server = ServerTls { identity: Identity { keystore, ..Identity::default() }, ..ServerTls::default() };
     assert!(refusal(&server).contains("old JKS format, which is not supported"));
-}
-
-#[tokio::test]
-async fn temporary_keytool() {
-    let store = |name: &str| Store {
-        path: Path::new("/tmp/ks").join(name),
-        password: Some("changeit".into()),
-        kind: None,
-    };
-    let server = |n: &str| ServerTls {
-        identity: Identity { keystore: Some(store(n)), ..Identity::default() },
-        ..ServerTls::default()
-    };
-    for t in ["trust.p12", "id.jks"] {
-        let client = ClientTls {
-            trust: Trust { truststore: Some(store(t)), ..Trust::default() },
-            ..ClientTls::default()
-        };
-        println!("{:?}", try_both(&server("id.jks"), &client, "localhost").await);
-    }
-    println!("{}", refusal(&server("old.jks")));
-    let s = crate::testing::Authority::new();
-    println!("{}", refusal(&ServerTls { identity: Identity::pem("/etc/shadow2", "/x"), ..s.server() }));
-    println!("{:?}", ClientTls::default().build().map(|_| ()));
 }

@@ -1,0 +1,550 @@
+//! The queue of a pipeline without persistence.
+//!
+//! Two fair semaphores hold what may come in, one counts events and one bytes, so that producers are served in their
+//! order and a push that is given up takes nothing. A chunk larger than the whole queue takes all permits and passes
+//! alone.
+//!
+//! Workers follow Nagle's rule for `pipeline.batch.delay`. While no batch is on its way through the outputs, a worker
+//! takes at once what is there, be it a single event: waiting would only add latency. While outputs are busy, a small
+//! batch would queue up behind others anyway, so the worker collects until the batch is full, the outputs are idle again
+//! or the delay has passed.
+
+use ferrostash_event::Event;
+use ferrostash_plugin::{Ack, Chunk, EventQueue, QueueClosed};
+use futures::future::BoxFuture;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::Instant;
+
+/// Bytes of events that one pipeline's queue holds, unless settings say otherwise.
+pub const QUEUE_BYTES_MAX: usize = 64 << 20;
+/// Bytes are counted in units of this size, which lets a queue be as large as 4 TiB.
+pub const QUEUE_BYTES_UNIT: usize = 1024;
+
+/// A queue bounded in events and bytes, for many producers and many workers.
+pub struct MemoryQueue {
+    state: Mutex<State>,
+    room: Room,
+    /// Workers wait here; one is woken for every reason to look again.
+    workers: Notify,
+    busy: AtomicUsize,
+    events_max: usize,
+    bytes_max: usize,
+}
+
+#[derive(Default)]
+struct State {
+    chunks: VecDeque<Stored>,
+    events: usize,
+    bytes: usize,
+    closed: bool,
+}
+
+/// A chunk, or what is left of one.
+struct Stored {
+    events: std::vec::IntoIter<Event>,
+    acks: Vec<Ack>,
+    weight: Weight,
+    bytes: usize,
+}
+
+/// Permits that a chunk holds.
+#[derive(Clone, Copy, Default)]
+struct Weight {
+    events: u32,
+    units: u32,
+}
+
+struct Room {
+    events: Semaphore,
+    units: Semaphore,
+    events_max: u32,
+    units_max: u32,
+}
+
+/// What a worker took out of the queue.
+#[derive(Debug)]
+pub struct Pulled {
+    /// The events, in the order they came in.
+    pub events: Vec<Event>,
+    /// The acks of their chunks.
+    pub acks: Vec<Ack>,
+}
+
+/// Says that a batch is on its way through the outputs, until it is dropped.
+#[must_use]
+pub struct Busy(Arc<MemoryQueue>);
+
+impl MemoryQueue {
+    /// A queue for at most `events_max` events that weigh at most `bytes_max`; one chunk fits in any case.
+    pub fn new(events_max: usize, bytes_max: usize) -> Arc<MemoryQueue> {
+        Arc::new(MemoryQueue {
+            state: Mutex::default(),
+            room: Room::new(events_max, bytes_max),
+            workers: Notify::new(),
+            busy: AtomicUsize::new(0),
+            events_max,
+            bytes_max,
+        })
+    }
+
+    /// Events that wait.
+    pub fn events(&self) -> usize {
+        self.state().events
+    }
+
+    /// What the waiting events weigh, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.state().bytes
+    }
+
+    /// Most events that may wait.
+    pub fn events_max(&self) -> usize {
+        self.events_max
+    }
+
+    /// What waiting events may weigh, in bytes.
+    pub fn bytes_max(&self) -> usize {
+        self.bytes_max
+    }
+
+    /// Takes a batch of at most `events_max` events, waiting for the first one. See the module for `delay`.
+    ///
+    /// `None` once the queue is closed and empty. Cancel-safe: what is not returned stays in the queue.
+    pub async fn pull(&self, events_max: usize, delay: Duration) -> Option<Pulled> {
+        let events_max = events_max.max(1);
+        let mut deadline: Option<Instant> = None;
+        loop {
+            let woken = self.workers.notified();
+            tokio::pin!(woken);
+            // Enlisted before the look, so that nothing that happens after it is missed.
+            woken.as_mut().enable();
+            let late = deadline.is_some_and(|deadline| deadline <= Instant::now());
+            match self.look(events_max, late) {
+                Look::Batch(pulled) => return Some(pulled),
+                Look::End => return None,
+                Look::Empty => {
+                    deadline = None;
+                    woken.await;
+                }
+                Look::Collect => {
+                    let until = *deadline.get_or_insert_with(|| Instant::now() + delay);
+                    let _ = tokio::time::timeout_at(until, woken).await;
+                }
+            }
+        }
+    }
+
+    /// Refuses what comes from now on; workers take the rest.
+    pub fn close(&self) {
+        self.state().closed = true;
+        self.room.close();
+        self.workers.notify_waiters();
+    }
+
+    /// Whether the queue was closed.
+    pub fn is_closed(&self) -> bool {
+        self.state().closed
+    }
+
+    /// Gives up on everything that waits. Returns the number of events.
+    pub fn abandon(&self) -> usize {
+        let (chunks, events) = {
+            let mut state = self.state();
+            state.bytes = 0;
+            (std::mem::take(&mut state.chunks), std::mem::take(&mut state.events))
+        };
+        for stored in chunks {
+            stored.acks.iter().for_each(Ack::abandon);
+            self.room.free(stored.weight);
+        }
+        events
+    }
+
+    /// Says that a batch goes to the outputs; the guard is dropped when the last of them has it behind it.
+    pub fn busy(self: &Arc<Self>) -> Busy {
+        self.busy.fetch_add(1, Ordering::AcqRel);
+        Busy(Arc::clone(self))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn look(&self, events_max: usize, late: bool) -> Look {
+        let mut state = self.state();
+        if state.events == 0 {
+            return if state.closed { Look::End } else { Look::Empty };
+        }
+        // Where producers wait for room, nothing more can come.
+        let ready = late || state.closed || state.events >= events_max || self.room.is_exhausted();
+        if !ready && self.busy.load(Ordering::Acquire) > 0 {
+            return Look::Collect;
+        }
+        let (pulled, freed) = state.take(events_max);
+        let more = state.events > 0;
+        drop(state);
+        self.room.free(freed);
+        if more {
+            self.workers.notify_one();
+        }
+        Look::Batch(pulled)
+    }
+
+    async fn put(&self, chunk: Chunk) -> Result<(), QueueClosed> {
+        if chunk.events.is_empty() {
+            return Ok(());
+        }
+        let bytes = chunk.events.iter().map(Event::byte_size).sum();
+        let weight = self.room.weigh(chunk.events.len(), bytes);
+        let mut guard = AbandonUnlessDone(Some(chunk));
+        self.room.take(weight).await?;
+        let mut state = self.state();
+        if state.closed {
+            return Err(QueueClosed);
+        }
+        if let Some(Chunk { events, acks }) = guard.0.take() {
+            state.events += events.len();
+            state.bytes += bytes;
+            state.chunks.push_back(Stored { events: events.into_iter(), acks, weight, bytes });
+        }
+        drop(state);
+        self.workers.notify_one();
+        Ok(())
+    }
+}
+
+/// What a worker finds.
+enum Look {
+    Batch(Pulled),
+    /// Something is there, but more should be collected.
+    Collect,
+    Empty,
+    End,
+}
+
+/// A push that fails or is given up must not look like one that settled.
+struct AbandonUnlessDone(Option<Chunk>);
+
+impl Drop for AbandonUnlessDone {
+    fn drop(&mut self) {
+        if let Some(chunk) = self.0.take() {
+            chunk.abandon();
+        }
+    }
+}
+
+impl EventQueue for MemoryQueue {
+    fn push(&self, chunk: Chunk) -> BoxFuture<'_, Result<(), QueueClosed>> {
+        Box::pin(self.put(chunk))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        if self.0.busy.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.workers.notify_one();
+        }
+    }
+}
+
+impl State {
+    /// Takes up to `events_max` events, and says what room they leave.
+    fn take(&mut self, events_max: usize) -> (Pulled, Weight) {
+        let mut pulled = Pulled { events: Vec::new(), acks: Vec::new() };
+        let mut freed = Weight::default();
+        while pulled.events.len() < events_max
+            && let Some(mut front) = self.chunks.pop_front()
+        {
+            let wanted = events_max - pulled.events.len();
+            if front.events.len() > wanted {
+                self.bytes -= front.take_part(wanted, &mut pulled, &mut freed);
+                self.chunks.push_front(front);
+                break;
+            }
+            self.bytes -= front.bytes;
+            freed.events += front.weight.events;
+            freed.units += front.weight.units;
+            pulled.acks.append(&mut front.acks);
+            // A whole chunk that comes first is handed over as it is, without a copy.
+            match pulled.events.is_empty() {
+                true => pulled.events = front.events.collect(),
+                false => pulled.events.extend(front.events),
+            }
+        }
+        self.events -= pulled.events.len();
+        (pulled, freed)
+    }
+}
+
+impl Stored {
+    /// Moves `wanted` events, which are not all; returns the bytes they weigh.
+    fn take_part(&mut self, wanted: usize, pulled: &mut Pulled, freed: &mut Weight) -> usize {
+        let part: Vec<Event> = self.events.by_ref().take(wanted).collect();
+        let bytes = part.iter().map(Event::byte_size).sum::<usize>().min(self.bytes);
+        pulled.events.extend(part);
+        pulled.acks.extend(self.acks.iter().cloned());
+        // An oversized chunk keeps its permits until little enough of it is left.
+        let left = Weight { events: saturate(self.events.len()), units: units(self.bytes - bytes) };
+        freed.events += self.weight.events.saturating_sub(left.events);
+        freed.units += self.weight.units.saturating_sub(left.units);
+        self.weight =
+            Weight { events: self.weight.events.min(left.events), units: self.weight.units.min(left.units) };
+        self.bytes -= bytes;
+        bytes
+    }
+}
+
+fn saturate(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+fn units(bytes: usize) -> u32 {
+    saturate(bytes.div_ceil(QUEUE_BYTES_UNIT))
+}
+
+impl Room {
+    fn new(events_max: usize, bytes_max: usize) -> Room {
+        let limit = saturate(Semaphore::MAX_PERMITS);
+        let events_max = saturate(events_max).clamp(1, limit);
+        let units_max = units(bytes_max).clamp(1, limit);
+        Room {
+            events: Semaphore::new(events_max as usize),
+            units: Semaphore::new(units_max as usize),
+            events_max,
+            units_max,
+        }
+    }
+
+    fn weigh(&self, events: usize, bytes: usize) -> Weight {
+        Weight { events: saturate(events).min(self.events_max), units: units(bytes).min(self.units_max) }
+    }
+
+    /// Always in the same order, so that two producers never hold what the other one needs.
+    async fn take(&self, weight: Weight) -> Result<(), QueueClosed> {
+        let events = self.events.acquire_many(weight.events).await.map_err(|_| QueueClosed)?;
+        let units = self.units.acquire_many(weight.units).await.map_err(|_| QueueClosed)?;
+        events.forget();
+        units.forget();
+        Ok(())
+    }
+
+    fn free(&self, weight: Weight) {
+        self.events.add_permits(weight.events as usize);
+        self.units.add_permits(weight.units as usize);
+    }
+
+    /// A producer that waits has taken what was left, so this is also true for a half-full queue.
+    fn is_exhausted(&self) -> bool {
+        self.events.available_permits() == 0 || self.units.available_permits() == 0
+    }
+
+    fn close(&self) {
+        self.events.close();
+        self.units.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ferrostash_event::Timestamp;
+    use ferrostash_plugin::AckTracker;
+
+    const DELAY: Duration = Duration::from_millis(50);
+
+    fn events(n: usize) -> Vec<Event> {
+        (0..n).map(|i| Event::from_message(&i.to_string(), Timestamp::EPOCH)).collect()
+    }
+
+    fn chunk(n: usize) -> Chunk {
+        Chunk { events: events(n), acks: Vec::new() }
+    }
+
+    async fn pull(queue: &MemoryQueue, max: usize) -> usize {
+        queue.pull(max, DELAY).await.map_or(0, |pulled| pulled.events.len())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_pipeline_hands_a_lone_event_over_at_once() {
+        let queue = MemoryQueue::new(1000, QUEUE_BYTES_MAX);
+        let before = Instant::now();
+        queue.push(chunk(1)).await.unwrap();
+        assert_eq!(pull(&queue, 125).await, 1);
+        assert_eq!(before.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn behind_busy_outputs_small_chunks_are_collected() {
+        let queue = MemoryQueue::new(1000, QUEUE_BYTES_MAX);
+        let busy = queue.busy();
+        queue.push(chunk(1)).await.unwrap();
+        queue.push(chunk(2)).await.unwrap();
+        let before = Instant::now();
+        assert_eq!(pull(&queue, 125).await, 3);
+        assert_eq!(before.elapsed(), DELAY, "waits for more until the delay has passed");
+
+        queue.push(chunk(200)).await.unwrap();
+        assert_eq!(pull(&queue, 125).await, 125);
+        assert_eq!(before.elapsed(), DELAY, "a full batch waits for nothing");
+
+        let collecting = tokio::spawn({
+            let queue = Arc::clone(&queue);
+            async move { pull(&queue, 125).await }
+        });
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        drop(busy);
+        assert_eq!(collecting.await.unwrap(), 75);
+        assert_eq!(
+            before.elapsed(),
+            DELAY + Duration::from_millis(5),
+            "nor does one once the outputs are idle"
+        );
+    }
+
+    #[tokio::test]
+    async fn chunks_are_combined_and_split_and_share_their_acks() {
+        let queue = MemoryQueue::new(1000, QUEUE_BYTES_MAX);
+        let mut tracker = AckTracker::new(8);
+        for size in [2, 5] {
+            let ack = tracker.issue(size).await;
+            queue.push(Chunk { events: events(size), acks: vec![ack] }).await.unwrap();
+        }
+        let first = queue.pull(4, DELAY).await.unwrap();
+        assert_eq!((first.events.len(), first.acks.len()), (4, 2));
+        drop(first);
+        assert_eq!(tracker.settled(), Some(2), "the second chunk is not done");
+        let rest = queue.pull(4, DELAY).await.unwrap();
+        assert_eq!(rest.events.len(), 3);
+        drop(rest);
+        assert_eq!(tracker.settled(), Some(5));
+        assert_eq!((queue.events(), queue.bytes()), (0, 0));
+        assert_eq!(queue.room.events.available_permits(), 1000);
+        assert_eq!(queue.room.units.available_permits(), QUEUE_BYTES_MAX / QUEUE_BYTES_UNIT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_queue_makes_producers_wait_and_an_oversized_chunk_passes_alone() {
+        for (events_max, bytes_max) in [(10, QUEUE_BYTES_MAX), (1000, QUEUE_BYTES_UNIT)] {
+            let queue = MemoryQueue::new(events_max, bytes_max);
+            queue.push(chunk(25)).await.unwrap();
+            let second = queue.push(chunk(1));
+            tokio::pin!(second);
+            assert!(tokio::time::timeout(DELAY, &mut second).await.is_err());
+            assert_eq!(pull(&queue, 25).await, 25);
+            second.await.unwrap();
+            assert_eq!(pull(&queue, 25).await, 1);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_worker_does_not_wait_for_what_cannot_come() {
+        let queue = MemoryQueue::new(100, 2 * QUEUE_BYTES_UNIT);
+        let _busy = queue.busy();
+        queue.push(chunk(2)).await.unwrap();
+        let large = queue.push(chunk(90));
+        tokio::pin!(large);
+        assert!(tokio::time::timeout(Duration::ZERO, &mut large).await.is_err());
+        let before = Instant::now();
+        assert_eq!(pull(&queue, 125).await, 2);
+        assert_eq!(before.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test]
+    async fn empty_chunks_settle() {
+        let queue = MemoryQueue::new(10, QUEUE_BYTES_MAX);
+        let mut tracker = AckTracker::new(1);
+        let ack = tracker.issue(7).await;
+        queue.push(Chunk { events: Vec::new(), acks: vec![ack] }).await.unwrap();
+        assert_eq!(tracker.settled(), Some(7));
+    }
+
+    #[tokio::test]
+    async fn closing_refuses_pushes_and_lets_workers_drain() {
+        let queue = MemoryQueue::new(2, QUEUE_BYTES_MAX);
+        let mut tracker = AckTracker::new(2);
+        queue.push(chunk(2)).await.unwrap();
+        let ack = tracker.issue(1).await;
+        let waiting = tokio::spawn({
+            let queue = Arc::clone(&queue);
+            async move { queue.push(Chunk { events: events(1), acks: vec![ack] }).await }
+        });
+        tokio::task::yield_now().await;
+        queue.close();
+        assert_eq!(waiting.await.unwrap(), Err(QueueClosed));
+        assert_eq!(tracker.next_settled().await, None);
+        assert!(tracker.is_abandoned());
+        assert_eq!(queue.push(chunk(1)).await, Err(QueueClosed));
+        assert_eq!(pull(&queue, 125).await, 2);
+        assert!(queue.pull(125, DELAY).await.is_none());
+        assert!(queue.pull(125, DELAY).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn what_is_abandoned_is_not_settled() {
+        let queue = MemoryQueue::new(10, QUEUE_BYTES_MAX);
+        let mut tracker = AckTracker::new(2);
+        let ack = tracker.issue(1).await;
+        queue.push(Chunk { events: events(3), acks: vec![ack] }).await.unwrap();
+        assert_eq!(queue.abandon(), 3);
+        assert_eq!(tracker.settled(), None);
+        assert!(tracker.is_abandoned());
+        queue.push(chunk(10)).await.unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn many_producers_and_workers_lose_nothing() {
+        const PRODUCERS: usize = 4;
+        const CHUNKS: usize = 500;
+        let queue = MemoryQueue::new(64, QUEUE_BYTES_MAX);
+        let producers: Vec<_> = (0..PRODUCERS)
+            .map(|p| {
+                let queue = Arc::clone(&queue);
+                tokio::spawn(async move {
+                    let mut tracker = AckTracker::new(16);
+                    for i in 0..CHUNKS {
+                        let ack = tracker.issue(i).await;
+                        let chunk = Chunk { events: events((p + i) % 7), acks: vec![ack] };
+                        // Giving a push up half-way must not lose room.
+                        drop(
+                            tokio::time::timeout(
+                                Duration::ZERO,
+                                queue.push(Chunk { events: events(100), acks: vec![] }),
+                            )
+                            .await,
+                        );
+                        queue.push(chunk).await.unwrap();
+                        tracker.settled();
+                    }
+                    while tracker.in_flight() > 0 {
+                        tracker.next_settled().await.expect("nothing was abandoned");
+                    }
+                })
+            })
+            .collect();
+        let workers: Vec<_> = (0..3)
+            .map(|_| {
+                let queue = Arc::clone(&queue);
+                tokio::spawn(async move {
+                    while let Some(pulled) = queue.pull(10, Duration::from_millis(1)).await {
+                        assert!((1..=10).contains(&pulled.events.len()));
+                        let busy = queue.busy();
+                        tokio::task::yield_now().await;
+                        drop((pulled, busy));
+                    }
+                })
+            })
+            .collect();
+        for producer in producers {
+            producer.await.unwrap();
+        }
+        queue.close();
+        for worker in workers {
+            worker.await.unwrap();
+        }
+        assert_eq!((queue.events(), queue.bytes()), (0, 0));
+    }
+}
