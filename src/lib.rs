@@ -4,6 +4,7 @@
 
 pub mod cli;
 pub mod logging;
+pub mod plugins;
 pub mod settings;
 
 use std::ffi::OsString;

@@ -1,1 +1,23 @@
-//! 
+//! Inputs: where events come from. One file each, named as in configurations.
+
+use ferrostash_plugin::PluginDef;
+
+mod generator;
+mod heartbeat;
+mod pipeline;
+mod stdin;
+
+/// The inputs of this crate.
+pub static PLUGINS: &[&PluginDef] =
+    &[&generator::PLUGIN, &heartbeat::PLUGIN, &pipeline::PLUGIN, &stdin::PLUGIN];
+
+#[cfg(test)]
+mod tests {
+    use super::PLUGINS;
+    use ferrostash_plugin::testing::Harness;
+
+    #[test]
+    fn examples_are_true() {
+        Harness::new(PLUGINS).run_examples(PLUGINS);
+    }
+}

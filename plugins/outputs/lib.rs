@@ -1,1 +1,24 @@
-//! 
+//! Outputs: where events go. One file each, named as in configurations.
+
+use ferrostash_plugin::PluginDef;
+
+mod file;
+mod null;
+mod pipeline;
+mod sink;
+mod stdout;
+
+/// The outputs of this crate.
+pub static PLUGINS: &[&PluginDef] =
+    &[&file::PLUGIN, &null::PLUGIN, &pipeline::PLUGIN, &sink::PLUGIN, &stdout::PLUGIN];
+
+#[cfg(test)]
+mod tests {
+    use super::PLUGINS;
+    use ferrostash_plugin::testing::Harness;
+
+    #[test]
+    fn examples_are_true() {
+        Harness::new(PLUGINS).run_examples(PLUGINS);
+    }
+}

@@ -4,6 +4,7 @@
 //! plugins' declarations, `bench` measures whole pipelines on the release executable.
 
 mod conformance;
+mod docs;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -21,11 +22,14 @@ struct Arguments {
 enum Task {
     /// Run the recorded cases and compare with Logstash's results.
     Conformance(conformance::Arguments),
+    /// Write the pages of plugins and settings.
+    Docs(docs::Arguments),
 }
 
 fn main() -> Result<ExitCode> {
     match Arguments::parse().task {
         Task::Conformance(arguments) => conformance::run(&arguments),
+        Task::Docs(arguments) => docs::run(&arguments),
     }
 }
 

@@ -131,7 +131,8 @@ fn written(expression: &Expr) -> Option<(TokenStream, String)> {
         Expr::Array(array) => {
             let items: Option<Vec<_>> = array.elems.iter().map(written).collect();
             let (values, texts): (Vec<_>, Vec<_>) = items?.into_iter().unzip();
-            let quoted: Vec<String> = array.elems.iter().zip(texts).map(|(e, text)| quoted(e, text)).collect();
+            let quoted: Vec<String> =
+                array.elems.iter().zip(texts).map(|(e, text)| quoted(e, text)).collect();
             let value = make(quote!(Array(::std::vec![#(#values),*])));
             Some((value, format!("[{}]", quoted.join(", "))))
         }

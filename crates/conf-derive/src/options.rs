@@ -137,7 +137,10 @@ impl OptionField {
             return Err(Error::new(self.ident.span(), "an obsolete option has the type ()"));
         }
         if self.is_unit && args.obsolete.is_none() && args.unsupported.is_none() {
-            return Err(Error::new(self.ident.span(), "only an option that is always refused has the type ()"));
+            return Err(Error::new(
+                self.ident.span(),
+                "only an option that is always refused has the type ()",
+            ));
         }
         if args.unsupported.is_some() && !self.is_unit && !self.is_optional {
             return Err(Error::new(self.ident.span(), "an unsupported option has the type () or Option<T>"));
@@ -174,8 +177,8 @@ impl OptionField {
         };
         let default = optional(self.default_text());
         let unit = args.unit.as_ref().map_or_else(|| "s".to_owned(), LitStr::value);
-        let [deprecated, obsolete, unsupported] =
-            [&args.deprecated, &args.obsolete, &args.unsupported].map(|text| optional(text.as_ref().map(LitStr::value)));
+        let [deprecated, obsolete, unsupported] = [&args.deprecated, &args.obsolete, &args.unsupported]
+            .map(|text| optional(text.as_ref().map(LitStr::value)));
         quote! {
             ::ferrostash_conf::OptionDef {
                 name: #name,

@@ -35,6 +35,8 @@ pub enum ConfKind {
     Hash(Vec<Pair>),
     /// `name { … }`
     Plugin(Box<PluginBlock>),
+    /// A variable without value, which has been reported.
+    Missing,
 }
 
 /// One entry of a hash.
@@ -79,7 +81,7 @@ impl ConfValue {
             ConfKind::Int(number) => number.to_string(),
             ConfKind::Float(number) => ruby_float(*number),
             ConfKind::Bool(value) => value.to_string(),
-            ConfKind::Array(_) | ConfKind::Hash(_) | ConfKind::Plugin(_) => return None,
+            ConfKind::Array(_) | ConfKind::Hash(_) | ConfKind::Plugin(_) | ConfKind::Missing => return None,
         })
     }
 
@@ -109,7 +111,9 @@ impl ConfValue {
             (ConfKind::Text(a), ConfKind::Text(b)) | (ConfKind::BigInt(a), ConfKind::BigInt(b)) => a == b,
             (ConfKind::Int(a), ConfKind::Int(b)) => a == b,
             (ConfKind::Float(a), ConfKind::Float(b)) => a == b,
-            (ConfKind::Int(a), ConfKind::Float(b)) | (ConfKind::Float(b), ConfKind::Int(a)) => *a as f64 == *b,
+            (ConfKind::Int(a), ConfKind::Float(b)) | (ConfKind::Float(b), ConfKind::Int(a)) => {
+                *a as f64 == *b
+            }
             (ConfKind::Bool(a), ConfKind::Bool(b)) => a == b,
             (ConfKind::Array(a), ConfKind::Array(b)) => {
                 a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same(b))
@@ -118,6 +122,16 @@ impl ConfValue {
                 a.len() == b.len()
                     && a.iter().all(|p| b.iter().any(|q| p.key == q.key && p.value.same(&q.value)))
             }
+            _ => false,
+        }
+    }
+
+    /// Whether a part of it is a variable without value.
+    pub fn is_missing(&self) -> bool {
+        match &self.kind {
+            ConfKind::Missing => true,
+            ConfKind::Array(values) => values.iter().any(ConfValue::is_missing),
+            ConfKind::Hash(pairs) => pairs.iter().any(|pair| pair.value.is_missing()),
             _ => false,
         }
     }

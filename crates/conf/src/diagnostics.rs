@@ -110,10 +110,7 @@ impl Diagnostic {
         text
     }
 
-    fn snippets<'a>(
-        &'a self,
-        sources: &'a SourceMap,
-    ) -> Vec<Snippet<'a, annotate_snippets::Annotation<'a>>> {
+    fn snippets<'a>(&'a self, sources: &'a SourceMap) -> Vec<Snippet<'a, annotate_snippets::Annotation<'a>>> {
         let mut snippets: Vec<(crate::SourceId, Snippet<'a, annotate_snippets::Annotation<'a>>)> = Vec::new();
         let places = self.primary.iter().map(|place| (AnnotationKind::Primary, place));
         let places = places.chain(self.secondary.iter().map(|place| (AnnotationKind::Context, place)));

@@ -59,7 +59,8 @@ fn text_of(value: &ConfValue) -> Result<String, ConvertError> {
         },
         _ => value,
     };
-    one.to_text().ok_or_else(|| ConvertError::new(value, format!("expected a string, got {}", value.inspect())))
+    one.to_text()
+        .ok_or_else(|| ConvertError::new(value, format!("expected a string, got {}", value.inspect())))
 }
 
 impl FromConf for String {
@@ -202,7 +203,12 @@ impl<T: FromConf> FromConf for Vec<T> {
     const ELEMENT: OptionKind = T::KIND;
     const VALUES: &'static [&'static str] = T::VALUES;
     fn convert(value: &ConfValue) -> Result<Vec<T>, ConvertError> {
-        value.clone().into_list().iter().map(T::convert).collect()
+        let list: Result<Vec<T>, ConvertError> = value.clone().into_list().iter().map(T::convert).collect();
+        match (&value.kind, list) {
+            // Logstash starts with a hash in place of a list, too; the reader warns about it.
+            (ConfKind::Hash(_), Err(_)) => Ok(Vec::new()),
+            (_, list) => list,
+        }
     }
     fn nothing() -> Option<Vec<T>> {
         Some(Vec::new())

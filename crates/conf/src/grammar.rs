@@ -13,12 +13,11 @@ mod furthest;
 mod terminals;
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 
 use nom::{Err, IResult};
 
-use crate::ast::{
-    Attribute, Branch, Document, Entry, Node, Plugin, Section, SectionKind, Value, ValueKind,
-};
+use crate::ast::{Attribute, Branch, Document, Entry, Node, Plugin, Section, SectionKind, Value, ValueKind};
 use crate::diagnostics::Diagnostic;
 use crate::source::{Source, SourceId, Span};
 use furthest::Furthest;
@@ -50,8 +49,10 @@ struct Grammar<'a> {
     depth: Cell<usize>,
     /// Where [`NESTING_MAX`] was passed.
     too_deep: Cell<Option<usize>>,
-    /// The furthest failure so far and the bracket that was open there.
-    unclosed: Cell<Option<(usize, usize)>>,
+    /// The furthest failure so far and the brackets that were open there, innermost first.
+    unclosed: RefCell<(usize, Vec<usize>)>,
+    /// Where the strings that were read end, by where they begin; `None` for one without end.
+    strings: RefCell<HashMap<usize, Option<usize>>>,
     /// Opening quote of a string, or slash of an expression, that never ends.
     unterminated: Cell<Option<usize>>,
 }
@@ -64,7 +65,8 @@ impl<'a> Grammar<'a> {
             furthest: RefCell::default(),
             depth: Cell::new(0),
             too_deep: Cell::new(None),
-            unclosed: Cell::new(None),
+            unclosed: RefCell::default(),
+            strings: RefCell::default(),
             unterminated: Cell::new(None),
         }
     }
@@ -100,7 +102,9 @@ impl<'a> Grammar<'a> {
             .literal(i, "input", "\"input\"")
             .map(|(rest, _)| (rest, SectionKind::Input))
             .or_else(|_| self.literal(i, "filter", "\"filter\"").map(|(rest, _)| (rest, SectionKind::Filter)))
-            .or_else(|_| self.literal(i, "output", "\"output\"").map(|(rest, _)| (rest, SectionKind::Output)))?;
+            .or_else(|_| {
+                self.literal(i, "output", "\"output\"").map(|(rest, _)| (rest, SectionKind::Output))
+            })?;
         let (rest, body) = self.block(self.cs(rest))?;
         Ok((rest, Section { kind, span: self.span(i, rest), body }))
     }
@@ -307,11 +311,143 @@ impl<'a> Grammar<'a> {
         self.depth.set(self.depth.get() - 1);
         if result.is_err() {
             let failed_at = self.furthest.borrow().at();
-            // The innermost bracket reports first, and it is the one that matters.
-            if self.unclosed.get().is_none_or(|(at, _)| at != failed_at) {
-                self.unclosed.set(Some((failed_at, self.at(open))));
+            let mut unclosed = self.unclosed.borrow_mut();
+            if unclosed.0 != failed_at {
+                *unclosed = (failed_at, Vec::new());
             }
+            unclosed.1.push(self.at(open));
         }
         result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::{Protocol, SourceMap};
+
+    /// The rendered error, or nothing.
+    fn error(text: &str) -> String {
+        let mut sources = SourceMap::new();
+        let id = sources.add(Protocol::File, "a.conf", text);
+        match parse(sources.get(id).unwrap()) {
+            Ok(_) => String::new(),
+            Err(diagnostic) => diagnostic.render(&sources, false),
+        }
+    }
+
+    /// Logstash's sentence.
+    fn sentence(text: &str) -> String {
+        error(text)
+            .split_once("Logstash says: ")
+            .map_or_else(String::new, |(_, text)| text.trim_end_matches('\n').to_owned())
+    }
+
+    #[test]
+    fn accepts_what_logstash_accepts() {
+        for text in [
+            "",
+            "# only a comment",
+            "input {}\r\nfilter {} output{}# end",
+            "filter { if[a]==1and[b]==\"x\"or![c]{mutate{}}elseif[d]in[\"x\",\"y\"]{mutate{}}else{mutate{}} }",
+            "filter { mutate{}mutate{} iffy { } \"quoted\" { 'a' => bb } }",
+            "filter { m { a => {\"a\"=>\"b\"\"c\"=>\"d\"1=>[[], {}]} b1 => json { c => -1.5 } } }",
+            "filter { if [a =~ \"255$\"] and ([x] not in [y] or foo(1, [b]) != 5) { } }",
+            "filter { if [a] not   \n in [b] { } if 5 { } if \"x\" =~ /a\\/b/ { } }",
+        ] {
+            assert_eq!(error(text), "", "{text}");
+        }
+    }
+
+    #[test]
+    fn says_what_logstash_says() {
+        for (text, expected) in [
+            (
+                "x",
+                "Expected one of [ \\t\\r\\n], \"#\", \"input\", \"filter\", \"output\" at line 1, column 1 (byte 1)",
+            ),
+            (
+                "input {} }",
+                "Expected one of [ \\t\\r\\n], \"#\", \"input\", \"filter\", \"output\" at line 1, column 10 (byte 10) after ",
+            ),
+            (
+                "filter { if [a,b] {} }",
+                "Expected one of [^\\]\\[,], \"]\", [A-Za-z0-9_-], [ \\t\\r\\n], \"#\", \"{\", [A-Za-z0-9_] at line 1, column \
+                 15 (byte 15) after filter { if [a",
+            ),
+            ("# é\rinput {}", "Expected \"\\n\" at line 1, column 5 (byte 5) after # é\r"),
+            (
+                "filter { x { a => 'b",
+                "Expected one of \"\\\\'\", any character, \"'\" at line 1, column 21 (byte 21) after filter { x { a => 'b",
+            ),
+        ] {
+            assert_eq!(sentence(text), format!("LogStash::ConfigurationError: {expected}"), "{text}");
+        }
+    }
+
+    #[test]
+    fn shows_the_place_and_what_to_do() {
+        assert_eq!(
+            error("filter {\n  mutate { lowercase => [\"a\"], uppercase => [\"b\"] }\n}\n"),
+            "\
+error: unexpected `,`
+ --> a.conf:2:30
+  |
+2 |   mutate { lowercase => [\"a\"], uppercase => [\"b\"] }
+  |                              ^ expected `}`
+  |
+  = help: options, and the entries of a hash, are separated by blanks, without commas
+Logstash says: LogStash::ConfigurationError: Expected one of [ \\t\\r\\n], \"#\", \"}\" at line 2, column 30 (byte 39) after \
+filter {\n  mutate { lowercase => [\"a\"]
+"
+        );
+        for (text, help) in [
+            ("filter { mutate { a => [\"x\",] } }", "no comma behind the last element"),
+            ("filter { mutate { a => [\"x\" \"y\"] } }", "a comma is missing"),
+            ("filter { mutate { aa => x } }", "a word of one letter needs quotes: \"x\""),
+            ("filter { mutate { aa => ${X} } }", "variables stand in quotes"),
+            ("filter { mutate { aa = 1 } }", "joined by =>"),
+            ("filter { if [a] && [b] { } }", "write `and`"),
+            ("filter { if [a] { } elsif [b] { } }", "write `else if`"),
+            ("filter { if [a] == true { } }", "a condition has no word `true`"),
+            ("filter { mutate { }\noutput { stdout { } }", "a closing brace is missing before this"),
+            ("filter { mutate { } } }", "a closing brace too many"),
+            ("filters { }", ""),
+            ("outptu { }", "did you mean `output`?"),
+            ("\u{feff}input { }", "byte-order mark"),
+            ("filter { mutate { aa => \u{201c}x\u{201d} } }", "straight quotes"),
+            ("filter { mutate { aa => \"C:\\\" } }", "a backslash always keeps the next"),
+        ] {
+            assert!(error(text).contains(help) && !error(text).is_empty(), "{text}\n{}", error(text));
+        }
+    }
+
+    #[test]
+    fn deep_nesting_is_refused_without_harm() {
+        for (before, open) in [
+            ("filter { if ", "("),
+            ("filter { if ", "!("),
+            ("filter { if [a] in ", "[["),
+            ("filter { m { a => ", "["),
+            ("filter { m { a => ", "{ aa => "),
+            ("filter { m { a => ", "pp { b => "),
+            ("filter { ", "if [a] { "),
+            ("filter { if ", "ff("),
+        ] {
+            let text = format!("{before}{}", open.repeat(10_000));
+            assert!(error(&text).contains("more than 128 levels of brackets"), "{open}");
+        }
+        let text = format!("filter {{ if {}[a]{} {{ }} }}", "(".repeat(100), ")".repeat(100));
+        assert_eq!(error(&text), "");
+    }
+
+    #[test]
+    fn time_grows_with_the_text_only() {
+        let block = "  if [a] == \"x\" and ([b] in [\"1\", \"2\"]) { grok { match => { \"message\" => \"%{WORD:w}\" } } }\n";
+        let text = format!("filter {{\n{}}}\n", block.repeat(4_000));
+        let started = std::time::Instant::now();
+        assert_eq!(error(&text), "");
+        // A tenth of a second even without optimisation; re-reading at every level would take minutes.
+        assert!(started.elapsed().as_secs() < 10, "{:?}", started.elapsed());
     }
 }

@@ -22,7 +22,8 @@ pub(crate) fn reorder(pairs: &mut Vec<Pair>) {
 
 /// `String.hashCode`, spread as `HashMap` does.
 fn spread_hash(key: &str) -> u32 {
-    let hash = key.encode_utf16().fold(0u32, |hash, unit| hash.wrapping_mul(31).wrapping_add(u32::from(unit)));
+    let hash =
+        key.encode_utf16().fold(0u32, |hash, unit| hash.wrapping_mul(31).wrapping_add(u32::from(unit)));
     hash ^ (hash >> 16)
 }
 

@@ -141,7 +141,7 @@ impl<'s> Lowering<'s> {
             let name = if attribute.quoted { unquoted(written) } else { written };
             let attr = Attr { name: name.to_owned(), name_span: attribute.name, value };
             if let Err(diagnostic) = merge::add(&mut block.options, attr) {
-                self.diagnostics.push(diagnostic);
+                self.diagnostics.push(*diagnostic);
             }
         }
         self.check_codec(&block);
@@ -193,14 +193,18 @@ impl<'s> Lowering<'s> {
         let (function, number, help) = if text.contains('.') {
             ("Float", parse_float(text), "write a digit behind the point, or leave it out")
         } else {
-            ("Integer", parse_integer(text), "a number that begins with 0 is octal: leave the zero out, or use quotes")
+            (
+                "Integer",
+                parse_integer(text),
+                "a number that begins with 0 is octal: leave the zero out, or use quotes",
+            )
         };
         if number.is_none() {
             self.diagnostics.push(
-                Diagnostic::error(format!("`{text}` is no number"))
-                    .at(span, "")
-                    .help(help)
-                    .logstash("ArgumentError", format!("invalid value for {function}(): {}", inspect_text(text))),
+                Diagnostic::error(format!("`{text}` is no number")).at(span, "").help(help).logstash(
+                    "ArgumentError",
+                    format!("invalid value for {function}(): {}", inspect_text(text)),
+                ),
             );
         }
         number
@@ -367,7 +371,10 @@ mod tests {
         assert_eq!(option("a => 'x' a => 'x'"), "\"x\"");
         assert_eq!(option("a => 'x' a => 'y' a => 'z'"), r#"["x", "y", "z"]"#);
         assert_eq!(option("a => ['x'] a => ['y', 'x']"), r#"["x", "y", "x"]"#);
-        assert_eq!(option("a => { bb => '1' } 'a' => { bb => '2' cc => '3' }"), r#"{"bb" => ["1", "2"], "cc" => "3"}"#);
+        assert_eq!(
+            option("a => { bb => '1' } 'a' => { bb => '2' cc => '3' }"),
+            r#"{"bb" => ["1", "2"], "cc" => "3"}"#
+        );
     }
 
     #[test]

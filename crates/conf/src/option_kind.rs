@@ -254,7 +254,9 @@ fn hash(value: &ConfValue) -> Checked {
         let Some(text) = key.to_text() else { return note(format!("{} cannot be a key", key.inspect())) };
         match pairs.iter_mut().find(|pair| pair.key == text) {
             None => pairs.push(Pair { key: text, key_span: key.span, value: value.clone() }),
-            Some(Pair { value: ConfValue { kind: ConfKind::Array(values), .. }, .. }) => values.push(value.clone()),
+            Some(Pair { value: ConfValue { kind: ConfKind::Array(values), .. }, .. }) => {
+                values.push(value.clone())
+            }
             Some(pair) => {
                 let both = vec![pair.value.clone(), value.clone()];
                 pair.value = value_like(&pair.value, ConfKind::Array(both));
@@ -357,9 +359,10 @@ fn scalar(value: &ConfValue, def: &OptionDef) -> Checked {
             note(format!("Expected `host`, `host:port` or `[address]:port`, got {}", value.inspect()))
         }
         OptionKind::JdbcTimezoneSpec if is_timezone_spec(&text) => keep(),
-        OptionKind::JdbcTimezoneSpec => {
-            note(format!("Expected a time zone, optionally with [dst_enabled_on_overlap:true], got {}", value.inspect()))
-        }
+        OptionKind::JdbcTimezoneSpec => note(format!(
+            "Expected a time zone, optionally with [dst_enabled_on_overlap:true], got {}",
+            value.inspect()
+        )),
         OptionKind::DatasetIdentifier | OptionKind::NamespaceIdentifier if is_identifier(&text) => keep(),
         OptionKind::DatasetIdentifier | OptionKind::NamespaceIdentifier => note(format!(
             "Expected 1 to {IDENTIFIER_BYTES_MAX} bytes without \\ / * ? \" < > | , # : or blanks, got {}",
@@ -408,7 +411,8 @@ fn raised_match(class: &str) -> Checked {
 
 fn fingerprint(text: &str) -> Option<String> {
     let hex: String = text.chars().filter(|c| *c != ':').map(|c| c.to_ascii_uppercase()).collect();
-    let colons_fit = text.split(':').all(|part| part.len() % 2 == 0 && !part.is_empty()) || text.ends_with(':');
+    let colons_fit =
+        text.split(':').all(|part| part.len() % 2 == 0 && !part.is_empty()) || text.ends_with(':');
     (hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()) && colons_fit).then_some(hex)
 }
 
@@ -500,7 +504,10 @@ mod tests {
     #[test]
     fn booleans() {
         assert_eq!(try_kind(OptionKind::Boolean, text("true")), "true");
-        assert_eq!(try_kind(OptionKind::Boolean, text("TRUE")), "Expected boolean 'true' or 'false', got \"TRUE\"");
+        assert_eq!(
+            try_kind(OptionKind::Boolean, text("TRUE")),
+            "Expected boolean 'true' or 'false', got \"TRUE\""
+        );
         assert_eq!(try_kind(OptionKind::Boolean, text("x\ntrue")), "false");
         assert_eq!(
             try_kind(OptionKind::Boolean, int(1)),
@@ -542,9 +549,15 @@ mod tests {
 
     #[test]
     fn special_strings() {
-        assert_eq!(try_kind(OptionKind::Sha256Hex, text(&"ab:".repeat(32))), format!("\"{}\"", "AB".repeat(32)));
+        assert_eq!(
+            try_kind(OptionKind::Sha256Hex, text(&"ab:".repeat(32))),
+            format!("\"{}\"", "AB".repeat(32))
+        );
         assert_eq!(try_kind(OptionKind::FriendlyDuration, text("2 min")), "120.0");
-        assert_eq!(try_kind(OptionKind::PositiveWholeNumber, int(0)), "Expected a positive whole number, got 0");
+        assert_eq!(
+            try_kind(OptionKind::PositiveWholeNumber, int(0)),
+            "Expected a positive whole number, got 0"
+        );
         for (good, spec) in [(true, "h:1"), (true, "[::1]:1"), (false, "h:x"), (false, ":1"), (true, "h")] {
             assert_eq!(is_host_port(spec), good, "{spec}");
         }

@@ -4,7 +4,7 @@
 //! it, not just the first thing.
 
 use crate::common;
-use crate::conf_value::{ConfValue, inspect_text};
+use crate::conf_value::{ConfKind, ConfValue, inspect_text};
 use crate::diagnostics::{Diagnostic, Diagnostics, suggest};
 use crate::from_conf::{ConvertError, FromConf};
 use crate::option_kind::{OptionKind, Refusal, check, show_values};
@@ -123,7 +123,11 @@ impl<'r> OptionReader<'r> {
     }
 
     /// An option with a default that is written as in a configuration.
-    pub fn with_default<T: FromConf>(&mut self, name: &str, default: impl FnOnce() -> ConfValue) -> Option<T> {
+    pub fn with_default<T: FromConf>(
+        &mut self,
+        name: &str,
+        default: impl FnOnce() -> ConfValue,
+    ) -> Option<T> {
         match self.read(name) {
             Read::Value(value) => Some(value),
             Read::Nothing(attr) => self.nothing(attr, T::nothing()),
@@ -133,7 +137,8 @@ impl<'r> OptionReader<'r> {
                 let checked = check(&default(), def);
                 let value = checked.ok().flatten().and_then(|value| T::convert(&value).ok());
                 if value.is_none() {
-                    self.diagnostics.push(Diagnostic::error(format!("the default of `{name}` does not fit its type")));
+                    self.diagnostics
+                        .push(Diagnostic::error(format!("the default of `{name}` does not fit its type")));
                 }
                 value
             }
@@ -165,7 +170,8 @@ impl<'r> OptionReader<'r> {
     fn read<T: FromConf>(&mut self, name: &str) -> Read<'r, T> {
         let block = self.block;
         let Some((attr, def)) = block.option(name).zip(self.def(name)) else { return Read::Absent };
-        if def.obsolete.is_some() || def.unsupported.is_some() {
+        // All three have been reported where they were found.
+        if def.obsolete.is_some() || def.unsupported.is_some() || attr.value.is_missing() {
             return Read::Refused;
         }
         let value = match check(&attr.value, def) {
@@ -176,6 +182,12 @@ impl<'r> OptionReader<'r> {
                 return Read::Refused;
             }
         };
+        if def.kind == OptionKind::Array && matches!(value.kind, ConfKind::Hash(_)) {
+            let title =
+                format!("`{}` of {} `{}` is a list, and here is a hash", attr.name, block.kind, block.name);
+            self.diagnostics
+                .push(Diagnostic::warning(title).at(value.span, "its entries have no meaning in a list"));
+        }
         match T::convert(&value) {
             Ok(value) => Read::Value(value),
             Err(ConvertError { span, message }) => {
@@ -203,7 +215,10 @@ impl<'r> OptionReader<'r> {
             self.diagnostics.push(
                 Diagnostic::error(format!("unknown option `{name}` for {kind} `{plugin}`"))
                     .at(attr.name_span, label)
-                    .logstash("LogStash::ConfigurationError", format!("Unknown setting '{name}' for {plugin}")),
+                    .logstash(
+                        "LogStash::ConfigurationError",
+                        format!("Unknown setting '{name}' for {plugin}"),
+                    ),
             );
         }
     }
@@ -231,8 +246,10 @@ impl<'r> OptionReader<'r> {
                 );
             } else if let Some(reason) = def.unsupported {
                 self.diagnostics.push(
-                    Diagnostic::error(format!("the option `{name}` of {kind} `{plugin}` is not supported yet"))
-                        .at(attr.name_span, reason),
+                    Diagnostic::error(format!(
+                        "the option `{name}` of {kind} `{plugin}` is not supported yet"
+                    ))
+                    .at(attr.name_span, reason),
                 );
             }
         }
@@ -382,7 +399,12 @@ mod tests {
         assert_eq!((demo.length_bytes, demo.count, demo.whitespace), (5, -1, Whitespace::Strict));
         assert_eq!((demo.source.as_str(), demo.codec.name.as_str()), ("message", "line"));
         assert_eq!(demo.pause, Duration::from_secs(3600));
-        assert!(demo.fields.is_none() && demo.words.is_empty() && demo.hosts.is_empty() && demo.matches.is_empty());
+        assert!(
+            demo.fields.is_none()
+                && demo.words.is_empty()
+                && demo.hosts.is_empty()
+                && demo.matches.is_empty()
+        );
         assert!(demo.password.is_none() && demo.old.is_none());
     }
 
@@ -394,7 +416,10 @@ mod tests {
                add_tag => ["common"]"#,
         )
         .unwrap();
-        assert_eq!((demo.length_bytes, demo.whitespace, demo.words), (5, Whitespace::Lenient, vec!["1".into(), "2.5".into()]));
+        assert_eq!(
+            (demo.length_bytes, demo.whitespace, demo.words),
+            (5, Whitespace::Lenient, vec!["1".into(), "2.5".into()])
+        );
         assert_eq!(demo.fields.unwrap()[0].as_str(), "[a][b]");
         assert_eq!(demo.matches[0].1.as_str(), "%{x}");
         assert_eq!(demo.pause, Duration::from_secs(2 * 86_400));
@@ -405,7 +430,9 @@ mod tests {
 
     #[test]
     fn all_errors_at_once() {
-        let errors = read("lenght_bytes => 5 whitespace => loose count => [1, 2] older => 1 newer => 2 old => x1").unwrap_err();
+        let errors =
+            read("lenght_bytes => 5 whitespace => loose count => [1, 2] older => 1 newer => 2 old => x1")
+                .unwrap_err();
         for part in [
             "error: unknown option `lenght_bytes` for filter `demo`",
             "did you mean `length_bytes`?",
@@ -428,10 +455,10 @@ mod tests {
             read("length_bytes => 5 count => \"1.50\"").unwrap_err(),
             "\
 error: `count` of filter `demo` is not valid
- --> a.conf:1:43
+ --> a.conf:1:44
   |
 1 | filter { demo { length_bytes => 5 count => \"1.50\" } }
-  |                                           ^^^^^^ Expected number, got \"1.50\" (type 1.50)
+  |                                            ^^^^^^ Expected number, got \"1.50\" (type 1.50)
 Logstash says: LogStash::ConfigurationError: Invalid setting for demo filter plugin:
 
   filter {
@@ -454,15 +481,16 @@ Logstash says: LogStash::ConfigurationError: Invalid setting for demo filter plu
             assert!(error.contains("`length_bytes` of filter `demo` does not fit"), "{error}");
         }
         assert!(read("length_bytes => 1 source => '[a'").unwrap_err().contains("Invalid FieldReference"));
+        assert!(read("length_bytes => 1 words => { 'a' => 'b' }").unwrap().words.is_empty());
         assert_eq!(read("length_bytes => 1 source => []").unwrap().source.as_str(), "");
     }
 
     #[test]
     fn secrets_are_not_shown() {
-        let error = read("length_bytes => 1 password => ['hunter2', 'x'] hosts => 'http://me:hunter2@'").unwrap_err();
+        let error =
+            read("length_bytes => 1 password => ['hunter2', 'x'] hosts => 'http://me:hunter2@'").unwrap_err();
         assert!(error.contains("Expected password (one value), got 2 values?"), "{error}");
-        let sentences: String = error.lines().filter(|line| !line.contains(" | ")).collect();
-        assert!(!sentences.contains("hunter2"), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
     }
 
     #[test]
@@ -474,7 +502,10 @@ Logstash says: LogStash::ConfigurationError: Invalid setting for demo filter plu
         assert_eq!(def("length_bytes").doc, "Longest length.");
         assert_eq!((def("match").kind, def("match").default), (OptionKind::Hash, Some("{}")));
         assert_eq!((def("hosts").kind, def("hosts").list), (OptionKind::Uri, true));
-        assert_eq!((def("whitespace").values, def("count").default), (&["strict", "lenient"][..], Some("-1")));
+        assert_eq!(
+            (def("whitespace").values, def("count").default),
+            (&["strict", "lenient"][..], Some("-1"))
+        );
         assert_eq!(def("whitespace").type_name(), "[\"strict\", \"lenient\"]");
     }
 }

@@ -34,16 +34,34 @@ fn option_values(text: &str, hidden: &mut Ranges) {
         if !TELLING.iter().any(|word| name.contains(word)) {
             continue;
         }
-        let rest = text.get(arrow + 2..).unwrap_or("");
-        let value = rest.trim_start();
-        let start = text.len() - value.len();
-        let Some(quote) = value.chars().next().filter(|c| matches!(c, '"' | '\'')) else { continue };
-        let inner = value.get(1..).unwrap_or("");
+        strings_at(text, arrow + 2, hidden);
+    }
+}
+
+/// The string behind `start`, or all strings of the list there.
+fn strings_at(text: &str, start: usize, hidden: &mut Ranges) {
+    let blanks = |at: usize| {
+        let rest = text.get(at..).unwrap_or("");
+        at + (rest.len() - rest.trim_start_matches(|c: char| c.is_whitespace() || c == ',').len())
+    };
+    let mut at = blanks(start);
+    let in_list = text.get(at..).is_some_and(|rest| rest.starts_with('['));
+    if in_list {
+        at = blanks(at + 1);
+    }
+    while let Some(quote) =
+        text.get(at..).and_then(|rest| rest.chars().next()).filter(|c| matches!(c, '"' | '\''))
+    {
+        let inner = text.get(at + 1..).unwrap_or("");
         let length = inner.find(quote).unwrap_or(inner.len());
         // A variable names a secret without being one.
         if !inner.starts_with("${") {
-            hidden.push(start + 1..start + 1 + length);
+            hidden.push(at + 1..at + 1 + length);
         }
+        if !in_list {
+            return;
+        }
+        at = blanks(at + 1 + length + 1);
     }
 }
 
@@ -69,6 +87,7 @@ mod tests {
     #[test]
     fn hides_what_looks_like_a_secret() {
         assert_eq!(mask("password => \"hunter2\" port => 1"), "password => \"*******\" port => 1");
+        assert_eq!(mask("token => ['ab', \"c\"] x => 'y'"), "token => ['**', \"*\"] x => 'y'");
         assert_eq!(mask("'api_key' => 'a:b'"), "'api_key' => '***'");
         assert_eq!(mask("hosts => [\"http://me:pw@es:9200\"]"), "hosts => [\"http://me:**@es:9200\"]");
         assert_eq!(mask("password => \"${ES_PW}\""), "password => \"${ES_PW}\"");

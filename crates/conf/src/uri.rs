@@ -25,7 +25,9 @@ impl Uri {
     /// # Errors
     /// A sentence saying what is wrong: characters that a URI cannot have, a bad port, no host.
     pub fn parse(text: &str) -> Result<Uri, String> {
-        if let Some(bad) = text.chars().find(|c| c.is_whitespace() || c.is_control() || "<>\"{}|\\^`".contains(*c)) {
+        if let Some(bad) =
+            text.chars().find(|c| c.is_whitespace() || c.is_control() || "<>\"{}|\\^`".contains(*c))
+        {
             return Err(format!("a URI has no {bad:?}"));
         }
         let (scheme, rest) = match text.split_once("://") {
@@ -47,7 +49,8 @@ impl Uri {
         if host.is_empty() {
             return Err("URI is not valid - host is not specified".to_owned());
         }
-        let text = if scheme.is_none() && !text.starts_with("//") { format!("//{text}") } else { text.to_owned() };
+        let text =
+            if scheme.is_none() && !text.starts_with("//") { format!("//{text}") } else { text.to_owned() };
         Ok(Uri { text, scheme, user_info, host: host.to_owned(), port, path: path.to_owned(), query })
     }
 
@@ -140,15 +143,24 @@ mod tests {
     fn parts() {
         let uri = Uri::parse("https://me:s3cret@es.example.com:9243/a/b?x=1#f").unwrap();
         assert_eq!(uri.scheme(), Some("https"));
-        assert_eq!((uri.user(), uri.password().unwrap().reveal().to_owned()), (Some("me"), "s3cret".to_owned()));
-        assert_eq!((uri.host(), uri.port(), uri.path(), uri.query()), ("es.example.com", Some(9243), "/a/b", Some("x=1")));
+        assert_eq!(
+            (uri.user(), uri.password().unwrap().reveal().to_owned()),
+            (Some("me"), "s3cret".to_owned())
+        );
+        assert_eq!(
+            (uri.host(), uri.port(), uri.path(), uri.query()),
+            ("es.example.com", Some(9243), "/a/b", Some("x=1"))
+        );
         assert_eq!(format!("{uri:?}"), "https://me:xxxxxx@es.example.com:9243/a/b?x=1#f");
     }
 
     #[test]
     fn host_and_port_alone() {
         let uri = Uri::parse("127.0.0.1:9200").unwrap();
-        assert_eq!((uri.to_string().as_str(), uri.host(), uri.port()), ("//127.0.0.1:9200", "127.0.0.1", Some(9200)));
+        assert_eq!(
+            (uri.to_string().as_str(), uri.host(), uri.port()),
+            ("//127.0.0.1:9200", "127.0.0.1", Some(9200))
+        );
         assert_eq!(Uri::parse("[::1]:9200").unwrap().port(), Some(9200));
         assert_eq!(Uri::parse("http://").unwrap_err(), "URI is not valid - host is not specified");
         assert!(Uri::parse("http://a b").is_err());

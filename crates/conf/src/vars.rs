@@ -53,7 +53,25 @@ impl Vars {
     /// # Errors
     /// Logstash's sentence about a variable that has no value.
     pub fn replace(&self, text: &str) -> Result<String, String> {
-        self.replace_all(text).map(|(text, _)| text).map_err(|missing| missing.sentence("as an Environment entry"))
+        self.replace_all(text)
+            .map(|(text, _)| text)
+            .map_err(|missing| missing.sentence("as an Environment entry"))
+    }
+
+    /// Replaces the variables within a value of `logstash.yml`: quotes around the outcome are taken off, and
+    /// `[a, b]` becomes a list.
+    ///
+    /// # Errors
+    /// Logstash's sentence about a variable that has no value.
+    pub fn replace_refined(&self, text: &str) -> Result<ConfValue, String> {
+        let mut value = ConfValue::text(text);
+        if Placeholder::find(text).is_some() {
+            let (replaced, secret) =
+                self.replace_all(text).map_err(|missing| missing.sentence("as an Environment entry"))?;
+            value.secret = secret;
+            value.kind = refined(&replaced, &value);
+        }
+        Ok(value)
     }
 
     /// The text, and whether a secret went into it.
@@ -70,15 +88,13 @@ impl Vars {
         Ok((out, secret))
     }
 
-    fn value_of<'v>(
-        &'v self,
-        placeholder: &Placeholder<'v>,
-        text: &str,
-    ) -> Result<(&'v str, bool), Missing> {
-        self.lookup(placeholder.name).or(placeholder.default.map(|default| (default, false))).ok_or_else(|| Missing {
-            placeholder: text.get(placeholder.range.clone()).unwrap_or("").to_owned(),
-            name: placeholder.name.to_owned(),
-        })
+    fn value_of<'v>(&'v self, placeholder: &Placeholder<'v>, text: &str) -> Result<(&'v str, bool), Missing> {
+        self.lookup(placeholder.name).or(placeholder.default.map(|default| (default, false))).ok_or_else(
+            || Missing {
+                placeholder: text.get(placeholder.range.clone()).unwrap_or("").to_owned(),
+                name: placeholder.name.to_owned(),
+            },
+        )
     }
 }
 
@@ -136,7 +152,8 @@ impl<'t> Placeholder<'t> {
             None => (inner.get(..end)?, None),
         };
         let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
-        let valid = name.chars().all(is_name) && name.starts_with(|c: char| is_name(c) && !c.is_ascii_digit());
+        let valid =
+            name.chars().all(is_name) && name.starts_with(|c: char| is_name(c) && !c.is_ascii_digit());
         valid.then_some(Placeholder { range: start..start + 2 + end + 1, name, default })
     }
 
@@ -181,7 +198,9 @@ impl Expansion<'_> {
 
     fn condition(&mut self, condition: &mut Condition) {
         match &mut condition.kind {
-            ConditionKind::And(left, right) | ConditionKind::Or(left, right) | ConditionKind::Xor(left, right) => {
+            ConditionKind::And(left, right)
+            | ConditionKind::Or(left, right)
+            | ConditionKind::Xor(left, right) => {
                 self.condition(left);
                 self.condition(right);
             }
@@ -223,20 +242,27 @@ impl Expansion<'_> {
                     Err(missing) => {
                         let class = "Java::JavaLang::IllegalStateException";
                         self.diagnostics.push(missing.report(value.span, "an environment entry", class));
-                        value.kind = ConfKind::Text(String::new());
+                        value.kind = ConfKind::Missing;
                     }
                 }
             }
             // Only strings directly in a list: what is deeper waits for the second round.
             ConfKind::Array(values) => {
-                values.iter_mut().filter(|value| value.as_text().is_some()).for_each(|value| self.whole(value));
+                values
+                    .iter_mut()
+                    .filter(|value| value.as_text().is_some())
+                    .for_each(|value| self.whole(value));
             }
             ConfKind::Hash(pairs) => {
                 pairs.iter_mut().for_each(|pair| self.whole(&mut pair.value));
                 java_hash::reorder(pairs);
             }
             ConfKind::Plugin(block) => self.block(block),
-            ConfKind::Int(_) | ConfKind::BigInt(_) | ConfKind::Float(_) | ConfKind::Bool(_) => {}
+            ConfKind::Int(_)
+            | ConfKind::BigInt(_)
+            | ConfKind::Float(_)
+            | ConfKind::Bool(_)
+            | ConfKind::Missing => {}
         }
     }
 
@@ -255,7 +281,7 @@ impl Expansion<'_> {
                     Err(missing) => {
                         let class = "LogStash::ConfigurationError";
                         self.diagnostics.push(missing.report(value.span, "as an Environment entry", class));
-                        value.kind = ConfKind::Text(String::new());
+                        value.kind = ConfKind::Missing;
                     }
                 }
             }
@@ -343,6 +369,14 @@ mod tests {
         assert_eq!(expanded("${es_pw}"), "<password>");
         assert_eq!(expanded("Bearer ${ES_PW}"), "<password>");
         assert!(!format!("{:?}", vars()).contains("hunter2"));
+    }
+
+    #[test]
+    fn settings() {
+        assert_eq!(vars().replace("a: ${E_A} # ${NO:x}"), Ok("a: one # x".to_owned()));
+        assert_eq!(vars().replace_refined("[${E_A}]").unwrap().inspect(), r#"["one"]"#);
+        assert_eq!(vars().replace_refined("[a]").unwrap().inspect(), "\"[a]\"");
+        assert!(vars().replace("${NO}").unwrap_err().contains("or as an Environment entry"));
     }
 
     #[test]

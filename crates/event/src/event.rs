@@ -318,14 +318,11 @@ impl Event {
         self.get(field)?.as_str()
     }
 
-    /// Whether `field` is there: any value of a hash, a non-null element of a list; `[@metadata]` always.
+    /// Whether `field` is there, null or not; `[@metadata]` always.
     pub fn contains(&self, field: &FieldRef) -> bool {
         let Some((last, above)) = field.path.split_last() else { return true };
-        let Some(range) = self.find_container(root_range(field.root), above) else { return false };
-        match self.find_in(range, last) {
-            Some(at) => range.1 != Kind::Array || self.nodes[at].kind != Kind::Null,
-            None => false,
-        }
+        let container = self.find_container(root_range(field.root), above);
+        container.is_some_and(|container| self.find_in(container, last).is_some())
     }
 
     /// The string at `field` as a span of this event's text, for [`Event::set_slice`].
@@ -481,10 +478,15 @@ impl Event {
         }
     }
 
-    /// Removes every tag equal to `tag`.
+    /// Removes every tag equal to `tag`; a string becomes a list.
     pub fn remove_tag(&mut self, tag: &str) {
         let Some(at) = self.find_id(DATA, WELL_KNOWN.tags) else { return };
-        let node = self.nodes[at];
+        let mut node = self.nodes[at];
+        if node.kind == Kind::Str {
+            let list = self.push_range(&[node.with_key(0)]);
+            node = Node { key: node.key, kind: Kind::Array, a: list, b: 0 };
+            self.nodes[at] = node;
+        }
         if node.kind != Kind::Array {
             return;
         }
@@ -871,7 +873,8 @@ impl Event {
         Ok(())
     }
 
-    /// Steps into a member, making a hash of what is missing or null.
+    /// Steps into a member, making a hash of what is missing. A null that was set is in the way like any other value,
+    /// except in a list, where nulls also fill the gaps.
     fn descend(&mut self, (range, kind): (u32, Kind), segment: &Segment) -> Result<Descent, Node> {
         if kind == Kind::Array {
             let Some(index) = segment.index else { return Ok(Descent::Lost) };
@@ -880,15 +883,15 @@ impl Event {
                 Ok(at) => return self.enter(at),
             }
         }
-        let at = match self.find_key(range, &segment.key) {
-            Some(at) => at,
+        match self.find_key(range, &segment.key) {
+            Some(at) if self.nodes[at].kind == Kind::Null => Err(self.nodes[at]),
+            Some(at) => self.enter(at),
             None => {
                 self.insert(range, &segment.key, Node::NULL);
                 let range = self.ranges[range as usize];
-                (range.start + range.len - 1) as usize
+                self.enter((range.start + range.len - 1) as usize)
             }
-        };
-        self.enter(at)
+        }
     }
 
     fn enter(&mut self, at: usize) -> Result<Descent, Node> {
@@ -1099,5 +1102,46 @@ impl<'a> ObjectRef<'a> {
 impl std::fmt::Debug for ObjectRef<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(json: &str) -> Event {
+        let mut event = Event::bare(0);
+        Event::read_json(json, Timestamp::EPOCH, &mut |e| event = e).unwrap();
+        event
+    }
+
+    fn field(text: &str) -> FieldRef {
+        FieldRef::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_null_is_there() {
+        let event = event(r#"{"n":null,"l":[null]}"#);
+        for (name, there) in [("n", true), ("[l][0]", true), ("[l][1]", false), ("m", false), ("@metadata", true)] {
+            assert_eq!(event.contains(&field(name)), there, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_null_is_in_the_way_unless_it_is_in_a_list() {
+        let mut event = event(r#"{"n":null,"l":[null]}"#);
+        assert!(matches!(event.set(&field("[n][x]"), 1), Err(SetError::NotAContainer { .. })));
+        event.set(&field("[l][0][x]"), 1).unwrap();
+        event.set(&field("[m][x]"), 1).unwrap();
+        assert!(format!("{event:?}").contains(r#""n":null,"l":[{"x":1}]"#));
+    }
+
+    #[test]
+    fn removing_a_tag_makes_a_list() {
+        for (tags, left) in [(r#""x""#, "[]"), (r#""y""#, r#"["y"]"#), (r#"["x","y","x"]"#, r#"["y"]"#)] {
+            let mut event = event(&format!(r#"{{"tags":{tags}}}"#));
+            event.remove_tag("x");
+            assert!(format!("{event:?}").contains(&format!(r#""tags":{left}"#)), "{event:?}");
+        }
     }
 }

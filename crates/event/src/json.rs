@@ -4,7 +4,7 @@ mod decode;
 mod encode;
 
 pub use decode::{
-    JSON_DEPTH_MAX, JSON_LIST_EVENTS_MAX, JsonError, JsonNumbers, MergeError, Parsed, ParsedKind,
+    JSON_DEPTH_MAX, JSON_LIST_EVENTS_MAX, JsonError, JsonNumbers, JsonPlaces, MergeError, Parsed, ParsedKind,
 };
 pub(crate) use encode::write_string;
 pub use encode::{append_value, write_value};

@@ -10,6 +10,7 @@ mod field_ref;
 pub mod json;
 mod key;
 pub mod number;
+mod ruby_text;
 mod selection;
 mod template;
 mod value;

@@ -12,12 +12,19 @@ pub fn write_java_double(value: f64, out: &mut String) {
     );
 }
 
-/// Appends `value` as Ruby's `Float#to_s` spells it: `1.0`, `10000000.0`, `1.0e+16`, `1.0e-05`, `Infinity`, `NaN`.
+/// Appends `value` as JRuby's `Float#to_s` spells it: `1.0`, `1000000000000000000.0`, `1.0e+20`, `1.0e-05`, `Infinity`,
+/// `NaN`. It is plain up to 1e19; from there to 1e20 it has 15 digits only.
 pub fn write_ruby_float(value: f64, out: &mut String) {
+    if (1e19..1e20).contains(&value.abs()) {
+        let rounded = format!("{value:.14e}");
+        let mantissa = rounded.strip_suffix("e19").unwrap_or(&rounded).trim_end_matches('0');
+        out.push_str(mantissa);
+        return out.push_str(if mantissa.ends_with('.') { "0e+19" } else { "e+19" });
+    }
     write_double(
         value,
         out,
-        Spelling { plain_min: -4, plain_max: 16, e: 'e', plus: true, two_digit_exponent: true },
+        Spelling { plain_min: -4, plain_max: 19, e: 'e', plus: true, two_digit_exponent: true },
     );
 }
 
@@ -296,7 +303,12 @@ mod tests {
             (1.0, "1.0"),
             (1e7, "10000000.0"),
             (1e15, "1000000000000000.0"),
-            (1e16, "1.0e+16"),
+            (1e16, "10000000000000000.0"),
+            (1.5e18, "1500000000000000000.0"),
+            (1e19, "1.0e+19"),
+            (12_345_678_901_234_567_890.0, "1.23456789012346e+19"),
+            (-1.5e19, "-1.5e+19"),
+            (1.2345678901234567e20, "1.2345678901234567e+20"),
             (1e-4, "0.0001"),
             (1e-5, "1.0e-05"),
             (1.5e-10, "1.5e-10"),

@@ -56,30 +56,35 @@ impl OnigurumaMatcher {
         }
     }
 
-    /// Runs a search over `length` bytes, first without the clock when there is a timeout. `search` gives the
-    /// engine's answer: the match's offset, or a negative code.
-    fn run(
+    /// Searches, first without the clock when there is a timeout, and gives the groups of a match to `read`.
+    fn search<T>(
         &self,
-        length: usize,
+        subject: &str,
+        start: usize,
         timeout: Option<Duration>,
-        mut search: impl FnMut(&OnigMatchParam) -> i32,
-    ) -> Result<bool, MatchError> {
-        let mut limits = onig_new_match_param();
-        limits.match_stack_limit = if length > STACK_UNCHECKED_BYTES { STACK_ENTRIES_MAX } else { 0 };
-        limits.retry_limit_in_match = 0;
-        if let Some(timeout) = timeout {
-            let steps = STEPS_WITHOUT_CLOCK / (length as u64 + 1);
-            limits.retry_limit_in_match = steps.max(STEPS_WITHOUT_CLOCK_MIN);
-            match search(&limits) {
-                ONIGERR_RETRY_LIMIT_IN_MATCH_OVER => {}
-                answer => return found(answer),
-            }
-            limits.match_stack_limit = STACK_ENTRIES_MAX;
-            limits.retry_limit_in_match = 0;
-            // Zero would mean "no limit".
-            limits.time_limit = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).max(1);
+        read: impl FnOnce(&OnigRegion) -> T,
+    ) -> Result<Option<T>, MatchError> {
+        if !subject.is_char_boundary(start) {
+            return Ok(None);
         }
-        found(search(&limits))
+        // The engine's offsets have 31 bits.
+        i32::try_from(subject.len()).map_err(|_| MatchError::TooComplex)?;
+        // The engine's own captures would count references to the program, which all workers share.
+        thread_local! {
+            static REGION: Cell<Option<OnigRegion>> = const { Cell::new(None) };
+        }
+        let mut region = REGION.take().or_else(|| Some(OnigRegion::new()));
+        let found = with_limits(subject.len() - start, timeout, |limits| {
+            let (program, text, end) = (self.program.as_raw(), subject.as_bytes(), subject.len());
+            let scratch = region.take();
+            let (answer, used) =
+                onig_search_with_param(program, text, end, start, end, scratch, ONIG_OPTION_NONE, limits);
+            region = used;
+            answer
+        });
+        let result = found.map(|found| if found { region.as_ref().map(read) } else { None });
+        REGION.set(region);
+        result
     }
 }
 
@@ -91,34 +96,18 @@ impl Matcher for OnigurumaMatcher {
         timeout: Option<Duration>,
         captures: &mut Captures,
     ) -> Result<bool, MatchError> {
-        if !subject.is_char_boundary(start) {
-            return Ok(false);
-        }
-        // The engine's own captures would count references to the program, which all workers share.
-        thread_local! {
-            static REGION: Cell<Option<OnigRegion>> = const { Cell::new(None) };
-        }
-        let mut region = REGION.take().or_else(|| Some(OnigRegion::new()));
-        let matched = self.run(subject.len() - start, timeout, |limits| {
-            let (program, text, end) = (self.program.as_raw(), subject.as_bytes(), subject.len());
-            let (answer, used) = onig_search_with_param(
-                program,
-                text,
-                end,
-                start,
-                end,
-                region.take(),
-                ONIG_OPTION_NONE,
-                limits,
-            );
-            region = used;
-            answer
-        });
-        if let (Ok(true), Some(region)) = (matched, &region) {
-            captures.fill(region.beg.iter().zip(&region.end).map(|(&start, &end)| group_range(start, end)));
-        }
-        REGION.set(region);
-        matched
+        let count = self.group_count();
+        let fill = |region: &OnigRegion| captures.fill((0..count).map(|group| group_range(region, group)));
+        Ok(self.search(subject, start, timeout, fill)?.is_some())
+    }
+
+    fn find_at(
+        &self,
+        subject: &str,
+        start: usize,
+        timeout: Option<Duration>,
+    ) -> Result<Option<Range<usize>>, MatchError> {
+        Ok(self.search(subject, start, timeout, |region| group_range(region, 0))?.flatten())
     }
 
     fn group_count(&self) -> usize {
@@ -154,6 +143,31 @@ fn compile(text: &str, dot_all: bool) -> Result<Program, RegexError> {
     })
 }
 
+/// Runs a search over `length` bytes under its limits. `search` gives the engine's answer: the match's offset,
+/// or a negative code.
+fn with_limits(
+    length: usize,
+    timeout: Option<Duration>,
+    mut search: impl FnMut(&OnigMatchParam) -> i32,
+) -> Result<bool, MatchError> {
+    let mut limits = onig_new_match_param();
+    limits.match_stack_limit = if length > STACK_UNCHECKED_BYTES { STACK_ENTRIES_MAX } else { 0 };
+    limits.retry_limit_in_match = 0;
+    if let Some(timeout) = timeout {
+        let steps = STEPS_WITHOUT_CLOCK / (length as u64 + 1);
+        limits.retry_limit_in_match = steps.max(STEPS_WITHOUT_CLOCK_MIN);
+        match search(&limits) {
+            ONIGERR_RETRY_LIMIT_IN_MATCH_OVER => {}
+            answer => return found(answer),
+        }
+        limits.match_stack_limit = STACK_ENTRIES_MAX;
+        limits.retry_limit_in_match = 0;
+        // Zero would mean "no limit".
+        limits.time_limit = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX).max(1);
+    }
+    found(search(&limits))
+}
+
 /// What the engine's answer means.
 fn found(answer: i32) -> Result<bool, MatchError> {
     match answer {
@@ -165,8 +179,9 @@ fn found(answer: i32) -> Result<bool, MatchError> {
 }
 
 /// Offsets are negative for a group that took no part; a group left half-way may end before it starts.
-fn group_range(start: i32, end: i32) -> Option<Range<usize>> {
-    let (start, end) = (usize::try_from(start).ok()?, usize::try_from(end).ok()?);
+fn group_range(region: &OnigRegion, group: usize) -> Option<Range<usize>> {
+    let start = usize::try_from(*region.beg.get(group)?).ok()?;
+    let end = usize::try_from(*region.end.get(group)?).ok()?;
     (start <= end).then_some(start..end)
 }
 
@@ -271,6 +286,16 @@ mod tests {
     }
 
     #[test]
+    fn scratch_of_a_larger_expression_leaves_nothing_behind() {
+        let mut captures = Captures::new();
+        for (pattern, count) in [("(a)(b)(c)", 4), ("(a)", 2)] {
+            let matcher = OnigurumaMatcher::new(pattern, false).unwrap();
+            assert_eq!(matcher.captures_at("abc", 0, None, &mut captures), Ok(true));
+            assert_eq!(captures.len(), count);
+        }
+    }
+
+    #[test]
     fn text_before_the_start_stays_visible() {
         let matcher = OnigurumaMatcher::new("(?<=a)b", false).unwrap();
         assert_eq!(matcher.find_at("ab", 1, None), Ok(Some(1..2)));
@@ -302,6 +327,8 @@ mod tests {
     fn large_expressions_compile_and_too_large_ones_are_refused() {
         let words = |count: usize| (0..count).map(|i| format!("word{i}[ab]")).collect::<Vec<_>>().join("|");
         assert_eq!(whole(&words(5_000), "a word4999b").as_deref(), Some("word4999b"));
+        assert_eq!(whole(&("[ab]|".repeat(SHORT_BYTES / 5) + "c"), "b").as_deref(), Some("b"));
+        assert_eq!(whole(&("a|".repeat(SHORT_BYTES / 2 - 1) + "c"), "c").as_deref(), Some("c"));
         for pattern in [words(60_000), "(".repeat(5_000) + &")*".repeat(5_000)] {
             let error = OnigurumaMatcher::new(&pattern, false).unwrap_err();
             assert_eq!(error.message(), "the expression is nested too deeply or too large");

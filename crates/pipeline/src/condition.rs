@@ -102,7 +102,7 @@ impl Predicate {
 pub(crate) mod tests {
     use super::*;
     use ferrostash_conf::{Protocol, Statement, lower};
-    use ferrostash_event::{Timestamp, Value, json};
+    use ferrostash_event::Timestamp;
 
     /// Compiles a condition in the user's syntax.
     pub(crate) fn compile(condition: &str) -> Result<Predicate, String> {
@@ -126,8 +126,9 @@ pub(crate) mod tests {
     }
 
     fn event(json: &str) -> Event {
-        let Value::Object(fields) = json::parse_value(json).unwrap() else { panic!("no object: {json}") };
-        Event::from_fields(&fields, Timestamp::EPOCH)
+        let mut events = Vec::new();
+        Event::read_json(json, Timestamp::EPOCH, &mut |event| events.push(event)).unwrap();
+        events.pop().unwrap()
     }
 
     fn ask(condition: &str, json: &str) -> Result<bool, Unanswered> {
@@ -262,7 +263,6 @@ pub(crate) mod tests {
     fn what_has_no_meaning_is_refused() {
         let refused = |condition: &str| compile(condition).unwrap_err();
         assert_eq!(refused("[a] =~ /(a/"), "RegexpError: end pattern with unmatched parenthesis: /(a/");
-        assert_eq!(refused("[a] =~ '(?<=a+)b'"), "RegexpError: invalid pattern in look-behind: /(?<=a+)b/");
         assert!(refused("'a' or [b]").contains("Unexpected conditional input combination"));
         assert!(refused("[b] and 5").contains("Unexpected conditional input combination"));
         assert!(refused("'a' =~ /b/").contains("Unexpected conditional input combination"));

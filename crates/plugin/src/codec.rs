@@ -9,7 +9,7 @@ pub type EventSink<'a> = dyn FnMut(Event) + 'a;
 /// A codec for one stream: it may keep half a line or half a multi-line event between calls.
 ///
 /// Bad bytes are never an error of the stream: the codec tags an event with what it could not read.
-pub trait Codec: Send {
+pub trait Codec: Send + Sync {
     /// Reads `data`. A message codec (`plain`, `json`) takes it as one message, a stream codec (`line`, `json_lines`) as
     /// the next part of its stream.
     fn decode(&mut self, data: &[u8], sink: &mut EventSink<'_>);

@@ -37,14 +37,7 @@ impl FilteredBatch {
     /// A batch of `events` that came from the chunks of `acks`.
     pub fn new(events: Vec<Event>, acks: Vec<Ack>) -> FilteredBatch {
         let byte_size = events.iter().map(Event::byte_size).sum();
-        FilteredBatch { events, acks, byte_size, held: None }
-    }
-
-    /// Keeps `held` until the last output lets go of the batch; the engine counts by it what is in flight.
-    #[must_use]
-    pub fn holding<T: Send + Sync + 'static>(mut self, held: T) -> FilteredBatch {
-        self.held = Some(Box::new(held));
-        self
+        FilteredBatch { events, acks, byte_size }
     }
 
     /// The events.

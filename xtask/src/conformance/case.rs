@@ -89,7 +89,9 @@ impl Expected {
     pub(crate) fn unstable(&self) -> Unstable {
         match self.result.get("unstable") {
             Some(Json::Text(text)) if text == "key order" => Unstable::KeyOrder,
-            Some(Json::List(fields)) => Unstable::Fields(fields.iter().filter_map(Json::as_text).map(path).collect()),
+            Some(Json::List(fields)) => {
+                Unstable::Fields(fields.iter().filter_map(Json::as_text).map(path).collect())
+            }
             Some(Json::Bool(true)) => Unstable::Everything,
             _ => Unstable::Nothing,
         }
@@ -200,7 +202,9 @@ mod tests {
         let cases = load(&folder, &folder.join("deviations.yaml")).unwrap();
         assert!(cases.len() > 1000);
         let first = cases.iter().find(|case| case.id() == "codec-decode/plain-utf8").unwrap();
-        assert!(matches!(&first.kind, Kind::Decode(codec, bytes) if codec.starts_with("plain") && !bytes.is_empty()));
+        assert!(
+            matches!(&first.kind, Kind::Decode(codec, bytes) if codec.starts_with("plain") && !bytes.is_empty())
+        );
         assert_eq!(first.ignore, [["@timestamp"]]);
     }
 
@@ -212,9 +216,11 @@ mod tests {
         }
         let cases = "- name: x\n  config: filter { }\n  input: [a]\n";
         std::fs::write(folder.path().join("cases/a.yaml"), cases).unwrap();
-        std::fs::write(folder.path().join("expected/a.json"), r#"{"x": {"pipeline_error": "boom"}}"#).unwrap();
+        std::fs::write(folder.path().join("expected/a.json"), r#"{"x": {"pipeline_error": "boom"}}"#)
+            .unwrap();
         let deviations = folder.path().join("deviations.yaml");
-        std::fs::write(&deviations, "a/x: {result: {events: []}, why: data must not stop a pipeline}\n").unwrap();
+        std::fs::write(&deviations, "a/x: {result: {events: []}, why: data must not stop a pipeline}\n")
+            .unwrap();
         let cases = load(folder.path(), &deviations).unwrap();
         assert!(cases[0].expected.events().unwrap().is_empty());
         assert_eq!(cases[0].deviation.as_deref(), Some("data must not stop a pipeline"));

@@ -83,7 +83,8 @@ impl Json {
             (Json::Float(a), Json::Float(b)) => a.to_bits() == b.to_bits(),
             (Json::List(a), Json::List(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.same(b)),
             (Json::Map(a), Json::Map(b)) => {
-                a.len() == b.len() && a.iter().all(|(key, value)| other.get(key).is_some_and(|v| value.same(v)))
+                a.len() == b.len()
+                    && a.iter().all(|(key, value)| other.get(key).is_some_and(|v| value.same(v)))
             }
             _ => false,
         }
@@ -193,7 +194,11 @@ impl<'t> Reader<'t> {
             Some('{') => self.map(),
             Some('[') => self.list(),
             Some('"') => Ok(Json::Text(self.text()?)),
-            Some('-' | '0'..='9') => self.number(),
+            Some('-' | '0'..='9') if !self.rest.starts_with("-I") => self.number(),
+            // What Python writes for doubles that JSON has no text for.
+            _ if self.take("Infinity") => Ok(Json::Float(f64::INFINITY)),
+            _ if self.take("NaN") => Ok(Json::Float(f64::NAN)),
+            _ if self.take("-Infinity") => Ok(Json::Float(f64::NEG_INFINITY)),
             _ if self.take("null") => Ok(Json::Null),
             _ if self.take("true") => Ok(Json::Bool(true)),
             _ if self.take("false") => Ok(Json::Bool(false)),
@@ -298,7 +303,9 @@ impl<'t> Reader<'t> {
     }
 
     fn hex(&mut self) -> Result<u32> {
-        let (Some(digits), Some(rest)) = (self.rest.get(..4), self.rest.get(4..)) else { bail!("half an escape") };
+        let (Some(digits), Some(rest)) = (self.rest.get(..4), self.rest.get(4..)) else {
+            bail!("half an escape")
+        };
         self.rest = rest;
         Ok(u32::from_str_radix(digits, 16)?)
     }
@@ -342,8 +349,15 @@ mod tests {
     #[test]
     fn differences_name_the_place() {
         let mut out = Vec::new();
-        json(r#"{"a": {"b": [1, 2]}, "c": 1}"#).differences(&json(r#"{"a": {"b": [1, 3]}, "d": 2}"#), "", &mut out);
-        assert_eq!(out, ["[a][b][1]: should be 2, is 3", "[c]: missing, should be 1", "[d]: should not be there, is 2"]);
+        json(r#"{"a": {"b": [1, 2]}, "c": 1}"#).differences(
+            &json(r#"{"a": {"b": [1, 3]}, "d": 2}"#),
+            "",
+            &mut out,
+        );
+        assert_eq!(
+            out,
+            ["[a][b][1]: should be 2, is 3", "[c]: missing, should be 1", "[d]: should not be there, is 2"]
+        );
     }
 
     #[test]

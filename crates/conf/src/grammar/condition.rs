@@ -2,7 +2,6 @@
 
 use nom::Err;
 
-use super::terminals::nope;
 use super::{Grammar, Parsed};
 use crate::ast::{
     BooleanOperator, CompareOperator, Condition, Expression, ExpressionKind, Operand, OperandKind,
@@ -74,9 +73,7 @@ impl<'a> Grammar<'a> {
         let (rest, _) = self.literal(i, "!", "\"!\"")?;
         let inner = self.cs(rest);
         if inner.starts_with('(') {
-            return self
-                .group(inner)
-                .map(|(rest, inner)| (rest, ExpressionKind::NotGroup(Box::new(inner))));
+            return self.group(inner).map(|(rest, inner)| (rest, ExpressionKind::NotGroup(Box::new(inner))));
         }
         self.fail(inner, "\"(\"");
         self.selector(inner).map(|(rest, span)| (rest, ExpressionKind::NotSelector(span)))
@@ -110,9 +107,7 @@ impl<'a> Grammar<'a> {
     fn pattern(&self, i: &'a str) -> Parsed<'a, Operand> {
         match self.string(i) {
             Ok((rest, span)) => Ok((rest, Operand { span, kind: OperandKind::String })),
-            Err(_) => {
-                self.regexp(i).map(|(rest, span)| (rest, Operand { span, kind: OperandKind::Regexp }))
-            }
+            Err(_) => self.regexp(i).map(|(rest, span)| (rest, Operand { span, kind: OperandKind::Regexp })),
         }
     }
 
@@ -171,7 +166,7 @@ impl<'a> Grammar<'a> {
             if self.too_deep.get().is_some() {
                 return Err(Err::Failure(()));
             }
-            let (rest, _) = self.literal(rest, ")", "\")\"").map_err(|_| nope(rest))?;
+            let (rest, _) = self.literal(rest, ")", "\")\"")?;
             Ok((rest, self.span(i, rest)))
         })
     }

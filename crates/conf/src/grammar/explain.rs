@@ -30,6 +30,7 @@ struct Failure<'g, 'a> {
     grammar: &'g Grammar<'a>,
     at: usize,
     expected: Vec<&'static str>,
+    tried: Vec<&'static str>,
     /// What was read before, without blanks behind it.
     before: &'a str,
     /// What could not be read.
@@ -41,11 +42,18 @@ impl<'g, 'a> Failure<'g, 'a> {
         let furthest = grammar.furthest.borrow();
         let at = furthest.at();
         let (before, rest) = grammar.text.split_at_checked(at).unwrap_or((grammar.text, ""));
-        Failure { grammar, at, expected: furthest.expected(), before: before.trim_end(), rest }
+        Failure {
+            grammar,
+            at,
+            expected: furthest.expected(),
+            tried: furthest.tried(),
+            before: before.trim_end(),
+            rest,
+        }
     }
 
     fn expects(&self, terminal: &str) -> bool {
-        self.expected.contains(&terminal)
+        self.tried.contains(&terminal)
     }
 
     /// Treetop's message: offsets and columns count characters, the quoted text begins where reading stopped.
@@ -54,7 +62,12 @@ impl<'g, 'a> Failure<'g, 'a> {
         let before = text.get(..self.at).unwrap_or(text);
         let offset = before.chars().count();
         let line = before.matches('\n').count() + 1;
-        let column = before.rfind('\n').map_or(offset, |nl| before.get(nl + 1..).unwrap_or("").chars().count());
+        let column =
+            before.rfind('\n').map_or(offset, |nl| before.get(nl + 1..).unwrap_or("").chars().count());
+        if self.expected.is_empty() {
+            // Its list can get lost; then the exception has no message but its own name.
+            return "LogStash::ConfigurationError".to_owned();
+        }
         let list = self.expected.join(", ");
         let list = if self.expected.len() == 1 { list } else { format!("one of {list}") };
         let after = before.get(text.len() - unfinished.len()..).unwrap_or("");
@@ -66,9 +79,10 @@ impl<'g, 'a> Failure<'g, 'a> {
     fn unterminated(&self) -> Option<Diagnostic> {
         let at = self.grammar.unterminated.get()?;
         let opening = self.grammar.char_at(at);
-        let what = if self.grammar.text.get(at..)?.starts_with('/') { "regular expression" } else { "string" };
-        let mut diagnostic = Diagnostic::error(format!("this {what} never ends"))
-            .at(opening, "no closing one for this");
+        let what =
+            if self.grammar.text.get(at..)?.starts_with('/') { "regular expression" } else { "string" };
+        let mut diagnostic =
+            Diagnostic::error(format!("this {what} never ends")).at(opening, "it begins here");
         let line = self.grammar.text.get(at + 1..)?.lines().next().unwrap_or("");
         let quote = self.grammar.text.get(opening.start..opening.end)?;
         if line.contains(&format!("\\{quote}")) {
@@ -93,10 +107,10 @@ impl<'g, 'a> Failure<'g, 'a> {
         if let Some(help) = self.advice() {
             diagnostic = diagnostic.help(help);
         }
-        if self.rest.is_empty() || self.is_swallowed_name() {
-            if let Some((_, open)) = self.grammar.unclosed.get() {
-                diagnostic = diagnostic.also(self.grammar.char_at(open), "this is still open");
-            }
+        if (self.rest.is_empty() || self.is_swallowed_name())
+            && let Some(open) = self.unclosed()
+        {
+            diagnostic = diagnostic.also(self.grammar.char_at(open), "this is still open");
         }
         diagnostic
     }
@@ -119,6 +133,7 @@ impl<'g, 'a> Failure<'g, 'a> {
         add(self.expects("\"==\""), "a comparison");
         add(self.expects("\",\""), "`,`");
         add(self.expects("\"{\"") && !value, "`{`");
+        add(self.expects("[A-Za-z_]") && self.expects("\"}\"") && !name, "a key");
         add(self.expects("\"}\""), "`}`");
         add(self.expects("\"]\"") && !value, "`]`");
         add(self.expects("\")\""), "`)`");
@@ -134,6 +149,16 @@ impl<'g, 'a> Failure<'g, 'a> {
     /// Whether a block's name was taken for an option, because a brace is missing before it.
     fn is_swallowed_name(&self) -> bool {
         self.expects("\"=>\"") && self.rest.starts_with('{')
+    }
+
+    /// The bracket that probably lacks its partner: the innermost one, unless that belongs to a section that was
+    /// taken for a plugin.
+    fn unclosed(&self) -> Option<usize> {
+        let unclosed = self.grammar.unclosed.borrow();
+        let innermost = *unclosed.1.first()?;
+        let before = self.grammar.text.get(..innermost)?.trim_end();
+        let is_section = SECTIONS.iter().any(|name| before.ends_with(name));
+        unclosed.1.get(1).copied().filter(|_| is_section).or(Some(innermost))
     }
 
     /// What was probably meant.
@@ -161,7 +186,9 @@ impl<'g, 'a> Failure<'g, 'a> {
             '=' if self.expects("\"==\"") => "compare with ==",
             '&' if self.expects("\"and\"") => "write `and`",
             '|' if self.expects("\"and\"") => "write `or`",
-            '[' if self.expects("[A-Za-z_]") && self.expects("\"}\"") => "put field references in quotes: \"[field]\"",
+            '[' if self.expects("[A-Za-z_]") && self.expects("\"}\"") => {
+                "put field references in quotes: \"[field]\""
+            }
             '!' if self.before.ends_with('!') => "there is no double negation",
             '"' | '\'' | '0'..='9' if self.before.ends_with('!') => {
                 "`!` stands before a field or parentheses: write `!(…)`, or `not in`"
@@ -174,7 +201,8 @@ impl<'g, 'a> Failure<'g, 'a> {
     fn advice_on_words(&self) -> Option<String> {
         let next: String = self.rest.chars().take_while(|c| c.is_ascii_alphabetic()).collect();
         let before = self.before;
-        let last_start = before.rfind(|c: char| !c.is_ascii_alphanumeric() && c != '_').map_or(0, |at| at + 1);
+        let last_start =
+            before.rfind(|c: char| !c.is_ascii_alphanumeric() && c != '_').map_or(0, |at| at + 1);
         let last = before.get(last_start..).unwrap_or("");
         if self.expects("\"input\"") {
             if self.rest.starts_with('}') {
@@ -195,7 +223,9 @@ impl<'g, 'a> Failure<'g, 'a> {
             return Some("write `!(…)`, or `not in`".to_owned());
         }
         if matches!(last, "true" | "false" | "null" | "nil") && self.expects("\"(\"") {
-            return Some(format!("a condition has no word `{last}`: test `[field]`, or compare with \"{last}\""));
+            return Some(format!(
+                "a condition has no word `{last}`: test `[field]`, or compare with \"{last}\""
+            ));
         }
         if self.expects("\"and\"") && matches!(next.as_str(), "AND" | "OR" | "NOT" | "IN" | "XOR") {
             return Some(format!("operators are lower case: `{}`", next.to_lowercase()));
@@ -219,7 +249,8 @@ impl<'g, 'a> Failure<'g, 'a> {
         if word.is_empty() {
             return None;
         }
-        if is_value && word.chars().count() == 1 && word.chars().all(|c| c.is_ascii_alphabetic() || c == '_') {
+        if is_value && word.chars().count() == 1 && word.chars().all(|c| c.is_ascii_alphabetic() || c == '_')
+        {
             return Some(format!("a word of one letter needs quotes: \"{word}\""));
         }
         if is_value && !word.starts_with(['"', '\'', '[', '{']) && self.expects("\"{\"") {

@@ -7,6 +7,8 @@
 pub(super) struct Furthest {
     at: usize,
     expected: Vec<&'static str>,
+    /// Terminals that were taken off the list though they were tried there.
+    lost: Vec<&'static str>,
 }
 
 impl Furthest {
@@ -21,16 +23,27 @@ impl Furthest {
         if at > self.at {
             self.at = at;
             self.expected.clear();
+            self.lost.clear();
         }
         self.expected.push(terminal);
     }
 
     /// Takes the last terminal off the list.
     ///
-    /// A "not followed by" that holds unnotes the terminal it looked for, and does so also when that was never
-    /// noted, because the place lies before the furthest one; then it takes another one away.
-    pub(super) fn forget_last(&mut self) {
-        self.expected.pop();
+    /// A "not followed by" that holds at `at` unnotes the terminal it looked for, and does so also when that was
+    /// never noted, because `at` lies before the furthest place; then it takes another one away.
+    pub(super) fn forget_last(&mut self, at: usize) {
+        let last = self.expected.pop();
+        if at < self.at {
+            self.lost.extend(last);
+        }
+    }
+
+    /// Everything that was tried there, for messages of our own.
+    pub(super) fn tried(&self) -> Vec<&'static str> {
+        let mut all = self.expected();
+        all.extend(&self.lost);
+        all
     }
 
     /// The terminals, each once, in the order they were tried.

@@ -1,9 +1,8 @@
 //! Words, numbers, strings, blanks: the leaves of the grammar.
 
-use nom::Parser;
 use nom::bytes::complete::{tag, take_while};
 use nom::combinator::opt;
-use nom::{Err, error::ParseError};
+use nom::{Err, Parser};
 
 use super::{Grammar, Parsed};
 use crate::source::Span;
@@ -81,7 +80,7 @@ impl<'a> Grammar<'a> {
     /// `[class]+`
     pub(super) fn some_of(&self, i: &'a str, class: fn(char) -> bool, shown: &'static str) -> Parsed<'a, ()> {
         let rest = self.any_of(i, class, shown);
-        if rest.len() == i.len() { Err(nope(i)) } else { Ok((rest, ())) }
+        if rest.len() == i.len() { Err(nope()) } else { Ok((rest, ())) }
     }
 
     /// `[ \t\r\n]+`
@@ -131,7 +130,7 @@ impl<'a> Grammar<'a> {
     pub(super) fn bareword(&self, i: &'a str) -> Parsed<'a, Span> {
         if !i.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
             self.fail(i, "[A-Za-z_]");
-            return Err(nope(i));
+            return Err(nope());
         }
         let (rest, ()) = self.some_of(i.get(1..).unwrap_or(""), is_word, "[A-Za-z0-9_]")?;
         Ok((rest, self.span(i, rest)))
@@ -157,11 +156,30 @@ impl<'a> Grammar<'a> {
         self.delimited(i, &SLASH)
     }
 
+    /// Each string is read once: another reading would unnote terminals, see [`super::furthest`].
     fn delimited(&self, i: &'a str, d: &Delimiter) -> Parsed<'a, Span> {
-        let Some(mut rest) = i.strip_prefix(d.mark) else {
+        let Some(inner) = i.strip_prefix(d.mark) else {
             self.fail(i, d.shown);
-            return Err(nope(i));
+            return Err(nope());
         };
+        let start = self.at(i);
+        let known = self.strings.borrow().get(&start).copied();
+        let end = known.unwrap_or_else(|| {
+            let end = self.closing(inner, d).map(|rest| self.at(rest));
+            self.strings.borrow_mut().insert(start, end);
+            end
+        });
+        match end.and_then(|end| self.text.get(end..)) {
+            Some(rest) => Ok((rest, self.span(i, rest))),
+            None => {
+                self.unterminated.set(Some(start));
+                Err(nope())
+            }
+        }
+    }
+
+    /// What is behind the closing mark of a string, if there is one.
+    fn closing(&self, mut rest: &'a str, d: &Delimiter) -> Option<&'a str> {
         loop {
             if let Some(after) = rest.strip_prefix(d.escaped) {
                 rest = after;
@@ -170,23 +188,22 @@ impl<'a> Grammar<'a> {
             self.fail(rest, d.shown_escaped);
             if let Some(after) = rest.strip_prefix(d.mark) {
                 self.fail(rest, d.shown_other);
-                return Ok((after, self.span(i, after)));
+                return Some(after);
             }
             self.fail(rest, d.shown);
-            self.furthest.borrow_mut().forget_last();
+            self.furthest.borrow_mut().forget_last(self.at(rest));
             let mut chars = rest.chars();
             if chars.next().is_none() {
                 self.fail(rest, "any character");
                 self.fail(rest, d.shown);
-                self.unterminated.set(Some(self.at(i)));
-                return Err(nope(i));
+                return None;
             }
             rest = chars.as_str();
         }
     }
 }
 
-/// The failure of an alternative.
-pub(super) fn nope(i: &str) -> Err<()> {
-    Err::Error(<() as ParseError<&str>>::from_error_kind(i, nom::error::ErrorKind::Fail))
+/// The failure of an alternative: what is wrong with it has been noted already.
+pub(super) fn nope() -> Err<()> {
+    Err::Error(())
 }

@@ -40,7 +40,8 @@ impl Lowering<'_> {
             matches!(operator, BooleanOperator::Xor | BooleanOperator::Nand)
         };
         // The first two operators are looked at first, the left one before the right one.
-        let Some((operator, span, _)) = condition.rest.iter().find(rare).filter(|_| condition.rest.len() > 1) else {
+        let Some((operator, span, _)) = condition.rest.iter().find(rare).filter(|_| condition.rest.len() > 1)
+        else {
             return Some(());
         };
         let (name, method) =
@@ -100,7 +101,8 @@ impl Lowering<'_> {
             OperandKind::Selector => return self.field(span),
             OperandKind::Array(values) => ConfKind::Array(self.array(values)?),
             OperandKind::Call => {
-                self.diagnostics.push(Diagnostic::error("conditions have no functions").at(span, "a function call"));
+                self.diagnostics
+                    .push(Diagnostic::error("conditions have no functions").at(span, "a function call"));
                 return None;
             }
             OperandKind::Regexp => {
@@ -143,12 +145,17 @@ impl Lowering<'_> {
             (Some(_), None, None) => {
                 let text = self.text(span);
                 let at = self.source.line_column(span.start);
-                let place = format!("[{}]{}:{}:{}", self.source.protocol, self.source.name, at.line, at.column);
+                let place =
+                    format!("[{}]{}:{}:{}", self.source.protocol, self.source.name, at.line, at.column);
                 self.diagnostics.push(
-                    Diagnostic::error("this cannot be compared with").at(span, "use =~ for regular expressions").logstash(
-                        "Java::JavaLang::IllegalArgumentException",
-                        format!("Failed to parse right-hand side of conditional {place}:```\n{text}\n```"),
-                    ),
+                    Diagnostic::error("this cannot be compared with")
+                        .at(span, "use =~ for regular expressions")
+                        .logstash(
+                            "Java::JavaLang::IllegalArgumentException",
+                            format!(
+                                "Failed to parse right-hand side of conditional {place}:```\n{text}\n```"
+                            ),
+                        ),
                 );
                 None
             }
@@ -284,7 +291,9 @@ mod tests {
             ConditionKind::Xor(a, b) => format!("({} ^ {})", show(a), show(b)),
             ConditionKind::Not(a) => format!("!{}", show(a)),
             ConditionKind::Truthy(a) => side(a),
-            ConditionKind::Compare { left, operator, right } => format!("{} {operator:?} {}", side(left), side(right)),
+            ConditionKind::Compare { left, operator, right } => {
+                format!("{} {operator:?} {}", side(left), side(right))
+            }
             ConditionKind::In { item, list } => format!("{} in {}", side(item), side(list)),
             ConditionKind::Match { subject, pattern, .. } => format!("{} ~ {pattern}", side(subject)),
         }
@@ -302,10 +311,7 @@ mod tests {
         assert_eq!(structure("[a] and [b] or [c]"), "(([a] & [b]) | [c])");
         assert_eq!(structure("[a] or [b] and [c]"), "([a] | ([b] & [c]))");
         assert_eq!(structure("[a] and [b] and [c] or [d]"), "([a] & (([b] & [c]) | [d]))");
-        assert_eq!(
-            structure("[a] and [b] and [c] and [d] or [e]"),
-            "([a] & ([b] & (([c] & [d]) | [e])))"
-        );
+        assert_eq!(structure("[a] and [b] and [c] and [d] or [e]"), "([a] & ([b] & (([c] & [d]) | [e])))");
         assert_eq!(structure("([a] xor [b]) and ([c] nand [d])"), "(([a] ^ [b]) & !([c] & [d]))");
         assert!(structure("[a] xor [b] nand [c]").contains("#eXor("));
         assert!(structure("[a] and [b] nand [c]").contains("#eNand("));
@@ -317,7 +323,10 @@ mod tests {
         assert_eq!(structure(r#"[a] in ["x", 5]"#), r#"[a] in ["x", 5]"#);
         assert_eq!(structure(r#"[a] == ["x", "y"]"#), r#"[a] Equal "x""#);
         assert!(structure(r#"["x", "y"] == [a]"#).contains("undefined method 'call'"));
-        assert!(structure("[] == 'x'").contains("instance of Java::OrgLogstashConfigIrExpression::ValueExpression"));
+        assert!(
+            structure("[] == 'x'")
+                .contains("instance of Java::OrgLogstashConfigIrExpression::ValueExpression")
+        );
         assert_eq!(
             structure("[a] == /x/"),
             "Failed to parse right-hand side of conditional [file]a.conf:1:13:```\n[a] == /x/\n```"

@@ -8,7 +8,7 @@ use crate::plugin_block::Attr;
 ///
 /// # Errors
 /// A hash meets something that is none.
-pub(super) fn add(options: &mut Vec<Attr>, attr: Attr) -> Result<(), Diagnostic> {
+pub(super) fn add(options: &mut Vec<Attr>, attr: Attr) -> Result<(), Box<Diagnostic>> {
     let Some(existing) = options.iter_mut().find(|existing| existing.name == attr.name) else {
         options.push(attr);
         return Ok(());
@@ -21,15 +21,19 @@ pub(super) fn add(options: &mut Vec<Attr>, attr: Attr) -> Result<(), Diagnostic>
         ConfKind::Hash(pairs) => match attr.value.kind {
             ConfKind::Hash(more) => more.into_iter().for_each(|pair| merge_pair(pairs, pair, true)),
             _ => {
-                return Err(Diagnostic::error(format!("`{}` is given as a hash and as something else", attr.name))
-                    .at(attr.name_span, "no hash")
-                    .also(existing.name_span, "a hash"));
+                let message = format!("`{}` is given as a hash and as something else", attr.name);
+                return Err(Box::new(
+                    Diagnostic::error(message)
+                        .at(attr.name_span, "no hash")
+                        .also(existing.name_span, "a hash"),
+                ));
             }
         },
         ConfKind::Array(values) => values.extend(attr.value.into_list()),
         _ => {
             let span = existing.value.span;
-            let first = std::mem::replace(&mut existing.value, ConfValue::new(span, ConfKind::Array(Vec::new())));
+            let first =
+                std::mem::replace(&mut existing.value, ConfValue::new(span, ConfKind::Array(Vec::new())));
             existing.value.kind = ConfKind::Array(vec![first, attr.value]);
         }
     }

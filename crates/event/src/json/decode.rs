@@ -68,46 +68,101 @@ pub enum MergeError {
     Set(#[from] SetError),
 }
 
+/// Where the fields of events that are read from JSON text go.
+#[derive(Clone, Debug, Default)]
+pub struct JsonPlaces {
+    /// The field that gets the whole hash; without one, its members become the event's own fields.
+    pub target: Option<FieldRef>,
+    /// The field that gets the text, where one event alone comes of it and does not have that field yet.
+    pub original: Option<FieldRef>,
+}
+
 impl Event {
     /// Calls `sink` with the event that a JSON hash describes, or one for each hash of a list; blank text gives none.
     ///
     /// Text behind the value is ignored, as in Logstash. `now` becomes `@timestamp` where there is none. Nothing is
     /// passed to `sink` when there is an error. Returns the number of events.
     pub fn read_json(text: &str, now: Timestamp, sink: &mut dyn FnMut(Event)) -> Result<usize, JsonError> {
-        let mut event = Event::bare(0);
-        event.text.reserve(text.len() + 64);
-        event.text.push_str(text);
+        Event::read_json_into(text, &JsonPlaces::default(), now, sink)
+    }
+
+    /// As [`Event::read_json`], for codecs that put hash and text somewhere. The text of a hash is not copied.
+    pub fn read_json_into(
+        text: &str,
+        places: &JsonPlaces,
+        now: Timestamp,
+        sink: &mut dyn FnMut(Event),
+    ) -> Result<usize, JsonError> {
         let start = skip_blank(text.as_bytes(), 0);
         if start == text.len() {
             return Ok(0);
         }
+        let mut event = Event::bare(text.len() + 64);
+        event.text.push_str(text);
         let (node, _) = event.parse_at(start, text.len(), JsonNumbers::Doubles)?;
         match node.kind {
             Kind::Object => {
-                event.become_fields(node, now);
+                event.place(node, places, now)?;
+                let whole = Node { key: 0, kind: Kind::Str, a: 0, b: text.len() as u32 };
+                event.place_original(whole, places)?;
                 sink(event);
                 Ok(1)
             }
-            Kind::Array => event.read_list(node, now, sink),
-            _ => Err(JsonError { reason: "an event must be a JSON hash or a list of hashes", offset: start }),
+            Kind::Array => event.read_list(node, text, places, now, sink),
+            _ => error("an event must be a JSON hash or a list of hashes", start),
         }
     }
 
-    fn read_list(&self, list: Node, now: Timestamp, sink: &mut dyn FnMut(Event)) -> Result<usize, JsonError> {
+    fn read_list(
+        &self,
+        list: Node,
+        text: &str,
+        places: &JsonPlaces,
+        now: Timestamp,
+        sink: &mut dyn FnMut(Event),
+    ) -> Result<usize, JsonError> {
         let members = self.members(list.a);
         if members.iter().any(|member| !matches!(member.kind, Kind::Object | Kind::Null)) {
-            return Err(JsonError { reason: "a list of events must hold nothing but hashes", offset: 0 });
+            return error("a list of events must hold nothing but hashes", 0);
         }
         if members.len() > JSON_LIST_EVENTS_MAX {
-            return Err(JsonError { reason: "more events in one list than are allowed", offset: 0 });
+            return error("more events in one list than are allowed", 0);
         }
-        for member in members {
+        let make = |member: &Node| {
             let mut event = Event::bare(256);
             let copy = event.push_foreign(self, *member);
-            event.become_fields(copy, now);
+            event.place(copy, places, now).map(|()| event)
+        };
+        if let [one] = members {
+            let mut event = make(one)?;
+            let original = event.push_str(text);
+            event.place_original(original, places)?;
             sink(event);
+        } else if places.target.is_some() {
+            // A hash that can't be set must be known before the first event has gone.
+            members.iter().map(make).collect::<Step<Vec<Event>>>()?.into_iter().for_each(sink);
+        } else {
+            members.iter().try_for_each(|member| make(member).map(&mut *sink))?;
         }
         Ok(members.len())
+    }
+
+    fn place(&mut self, node: Node, places: &JsonPlaces, now: Timestamp) -> Step<()> {
+        let Some(target) = &places.target else {
+            self.become_fields(node, now);
+            return Ok(());
+        };
+        self.adopt(now);
+        self.set_node(target, node).or_else(|_| error("the target cannot be set to a hash", 0))
+    }
+
+    fn place_original(&mut self, text: Node, places: &JsonPlaces) -> Step<()> {
+        match &places.original {
+            Some(field) if !self.contains(field) => {
+                self.set_node(field, text).or_else(|_| error("a field is in the way of the original text", 0))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn become_fields(&mut self, node: Node, now: Timestamp) {
@@ -534,6 +589,47 @@ mod tests {
         assert_eq!(read(" \t").unwrap(), Vec::<String>::new());
         assert!(read(r#"[{"n":1},3]"#).is_err());
         assert!(read("5").is_err());
+    }
+
+    fn read_into(text: &str, target: Option<&str>) -> Result<Vec<String>, JsonError> {
+        let field = |text| FieldRef::parse(text).unwrap();
+        let places = JsonPlaces { target: target.map(field), original: Some(field("[event][original]")) };
+        let mut lines = Vec::new();
+        Event::read_json_into(text, &places, Timestamp::EPOCH, &mut |mut event| {
+            event.remove(&field("@version"));
+            event.remove(&field("@timestamp"));
+            let mut out = Vec::new();
+            event.write_json(&mut out);
+            lines.push(String::from_utf8(out).unwrap());
+        })
+        .map(|count| assert_eq!(count, lines.len()))?;
+        Ok(lines)
+    }
+
+    #[test]
+    fn the_text_and_the_hash_in_fields() {
+        let one = r#"{"a":1,"event":{"original":"{\"a\":1}"}}"#;
+        assert_eq!(read_into(r#"{"a":1}"#, None).unwrap(), [one]);
+        assert_eq!(
+            read_into(r#"[{"a":1}]"#, None).unwrap(),
+            [r#"{"a":1,"event":{"original":"[{\"a\":1}]"}}"#]
+        );
+        assert_eq!(read_into(r#"[{"a":1},{"a":2}]"#, None).unwrap(), [r#"{"a":1}"#, r#"{"a":2}"#]);
+        let mine = r#"{"event":{"original":null}}"#;
+        assert_eq!(read_into(mine, None).unwrap(), [mine]);
+        assert!(read_into(r#"{"event":"x"}"#, None).is_err());
+    }
+
+    #[test]
+    fn a_target() {
+        assert_eq!(
+            read_into(r#"[{"@timestamp":"x"},{"a":2}]"#, Some("[d][b]")).unwrap(),
+            [r#"{"d":{"b":{"@timestamp":"x"}}}"#, r#"{"d":{"b":{"a":2}}}"#]
+        );
+        assert_eq!(
+            read_into("[null,{}]", Some("tags")).unwrap_err().reason,
+            "the target cannot be set to a hash"
+        );
     }
 
     #[test]

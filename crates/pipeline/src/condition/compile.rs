@@ -161,7 +161,7 @@ impl<'a> Compiler<'a> {
             ConfKind::BigInt(text) => Some(Constant::BigInt(text.as_str().into())),
             ConfKind::Float(f) => Some(Constant::Float(*f)),
             ConfKind::Bool(b) => Some(Constant::Text(b.to_string().into())),
-            ConfKind::Array(_) | ConfKind::Hash(_) | ConfKind::Plugin(_) => {
+            ConfKind::Array(_) | ConfKind::Hash(_) | ConfKind::Plugin(_) | ConfKind::Missing => {
                 self.diagnostics
                     .push(Diagnostic::error("only strings and numbers can be compared").at(value.span, ""));
                 None

@@ -1,0 +1,99 @@
+//! Every event counted once on each side.
+//!
+//! At rest `received + created = accepted + dropped + dead_lettered + abandoned`; while events move, the difference is in
+//! the queue or in flight.
+
+use ferrostash_plugin::{Counter, Time};
+use ferrostash_queue::Busy;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The counters of a pipeline.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    /// Events that inputs pushed; counted before a push may have to wait.
+    pub received: Counter,
+    /// Events that workers took through the filters.
+    pub filtered: Counter,
+    /// Events behind the filters: what outputs were offered.
+    pub out: Counter,
+    /// Events that filters made.
+    pub created: Counter,
+    /// Events that filters cancelled.
+    pub dropped: Counter,
+    /// Events that every output they were meant for has behind it.
+    pub accepted: Counter,
+    /// Events that went to the dead letter queue because of a condition. Those of outputs are in the outputs' counters.
+    pub dead_lettered: Counter,
+    /// Events that were given up; their inputs read them again, if they can.
+    pub abandoned: Counter,
+    /// Events that were pulled from the queue and are not settled.
+    pub in_flight: Counter,
+    /// Time that workers spent, waiting for outputs included.
+    pub duration: Time,
+    /// Time that inputs waited for room in the queue.
+    pub queue_push_duration: Time,
+}
+
+/// The values of a [`Ledger`] at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each field is explained in `Ledger`")]
+pub struct LedgerCounts {
+    pub received: u64,
+    pub filtered: u64,
+    pub out: u64,
+    pub created: u64,
+    pub dropped: u64,
+    pub accepted: u64,
+    pub dead_lettered: u64,
+    pub abandoned: u64,
+    pub in_flight: u64,
+}
+
+impl Ledger {
+    /// The values now.
+    pub fn counts(&self) -> LedgerCounts {
+        LedgerCounts {
+            received: self.received.get(),
+            filtered: self.filtered.get(),
+            out: self.out.get(),
+            created: self.created.get(),
+            dropped: self.dropped.get(),
+            accepted: self.accepted.get(),
+            dead_lettered: self.dead_lettered.get(),
+            abandoned: self.abandoned.get(),
+            in_flight: self.in_flight.get(),
+        }
+    }
+}
+
+/// A batch between the filters and its last output; dropping it settles the account.
+pub(crate) struct Flight {
+    ledger: Arc<Ledger>,
+    events: u64,
+    abandoned: AtomicBool,
+    _busy: Busy,
+}
+
+impl Flight {
+    /// `events` leave the filters for the outputs.
+    pub(crate) fn new(ledger: Arc<Ledger>, events: usize, busy: Busy) -> Flight {
+        Flight { ledger, events: events as u64, abandoned: AtomicBool::new(false), _busy: busy }
+    }
+
+    /// An output gave up.
+    pub(crate) fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        let counter = match *self.abandoned.get_mut() {
+            true => &self.ledger.abandoned,
+            false => &self.ledger.accepted,
+        };
+        counter.add(self.events);
+        self.ledger.in_flight.subtract(self.events);
+    }
+}

@@ -1,0 +1,61 @@
+//! `dots`: a dot for each event.
+
+use crate::text::keep_undecodable;
+use ferrostash_conf::Options;
+use ferrostash_event::Event;
+use ferrostash_plugin::{BuildContext, BuildResult, Codec, CodecPlugin, EncodeError, EventSink, PluginDef, codec};
+
+/// Writes a dot for each event, to see how fast they come. It reads nothing.
+///
+/// ```conf
+/// dots {}
+/// ```
+#[derive(Options, Clone)]
+#[plugin(codec = "dots")]
+pub(crate) struct DotsOptions {}
+
+pub(crate) static PLUGIN: PluginDef = codec::<Dots>();
+
+#[derive(Clone)]
+struct Dots;
+
+impl CodecPlugin for Dots {
+    type Options = DotsOptions;
+
+    fn build(_: DotsOptions, _: &mut BuildContext<'_>) -> BuildResult<Dots> {
+        Ok(Dots)
+    }
+}
+
+impl Codec for Dots {
+    fn decode(&mut self, data: &[u8], sink: &mut EventSink<'_>) {
+        keep_undecodable("dots", data, sink);
+    }
+
+    fn encode(&mut self, _: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        out.push(b'.');
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::PLUGINS;
+    use ferrostash_plugin::testing::{Harness, decode_json, event};
+
+    #[test]
+    fn a_dot_each() {
+        let mut dots = Harness::new(PLUGINS).codec("dots").unwrap();
+        let mut out = Vec::new();
+        dots.encode(&event("{}"), &mut out).unwrap();
+        dots.encode(&event("{}"), &mut out).unwrap();
+        assert_eq!(out, b"..");
+    }
+
+    #[test]
+    fn what_it_reads_is_kept() {
+        let mut dots = Harness::new(PLUGINS).codec("dots").unwrap();
+        let events = decode_json(&mut *dots, &[b"x"]);
+        assert!(events[0].contains(r#""message":"x","tags":["_codecdecodefailure"]"#), "{events:?}");
+    }
+}

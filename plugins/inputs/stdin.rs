@@ -1,0 +1,183 @@
+//! The `stdin` input.
+
+use ferrostash_conf::Options;
+use ferrostash_event::{Event, FieldRef};
+use ferrostash_plugin::{
+    BuildContext, BuildResult, Codec, Input, InputContext, InputError, InputPlugin, PluginDef, StartError,
+    input,
+};
+use futures::future::BoxFuture;
+use std::io::Read;
+use std::sync::Arc;
+use tokio::sync::mpsc;
+
+/// Reads standard input; its end is the end of the input. A last line without a line end counts too.
+///
+/// ```conf
+/// input { stdin { codec => json } }
+/// ```
+#[derive(Options, Clone, Debug)]
+#[plugin(input = "stdin")]
+pub(crate) struct StdinOptions {}
+
+pub(crate) static PLUGIN: PluginDef = input::<Stdin>();
+
+/// Bytes per read.
+const READ_BYTES: usize = 64 * 1024;
+/// Reads that wait for the pipeline.
+const READS_WAITING_MAX: usize = 2;
+
+struct Stdin {
+    host: Arc<str>,
+    host_field: FieldRef,
+    reads: Option<mpsc::Receiver<std::io::Result<Vec<u8>>>>,
+}
+
+impl InputPlugin for Stdin {
+    type Options = StdinOptions;
+    const CODEC: &'static str = "line";
+    const STREAM: bool = true;
+
+    fn build(_: StdinOptions, cx: &mut BuildContext<'_>) -> BuildResult<Self> {
+        let host_field = match cx.ecs.is_on() {
+            true => FieldRef::literal("host").child("hostname"),
+            false => FieldRef::literal("host"),
+        };
+        Ok(Stdin { host: Arc::clone(&cx.pipeline.host), host_field, reads: None })
+    }
+}
+
+/// Reads until the end, in a thread of its own: a read of a terminal can't be called off.
+fn read_all(mut source: impl Read, reads: &mpsc::Sender<std::io::Result<Vec<u8>>>) {
+    loop {
+        let mut buffer = vec![0; READ_BYTES];
+        let result = match source.read(&mut buffer) {
+            Ok(0) => return,
+            Ok(length) => {
+                buffer.truncate(length);
+                Ok(buffer)
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => Err(error),
+        };
+        let failed = result.is_err();
+        if reads.blocking_send(result).is_err() || failed {
+            return;
+        }
+    }
+}
+
+impl Stdin {
+    fn decode(&self, codec: &mut dyn Codec, data: Option<&[u8]>) -> Vec<Event> {
+        let mut events = Vec::new();
+        let mut sink = |mut event: Event| {
+            if !event.contains(&self.host_field) {
+                // Fails only where the codec put something else in the way, which then counts more.
+                let _ = event.set_str(&self.host_field, &self.host);
+            }
+            events.push(event);
+        };
+        match data {
+            Some(data) => codec.decode(data, &mut sink),
+            None => codec.flush(&mut sink),
+        }
+        events
+    }
+}
+
+impl Input for Stdin {
+    fn start<'a>(&'a mut self, _: &'a InputContext) -> BoxFuture<'a, Result<(), StartError>> {
+        let (sender, reads) = mpsc::channel(READS_WAITING_MAX);
+        self.reads = Some(reads);
+        let thread = std::thread::Builder::new()
+            .name("stdin".into())
+            .spawn(move || read_all(std::io::stdin(), &sender));
+        let started =
+            thread.map(drop).map_err(|error| StartError(format!("standard input can't be read: {error}")));
+        Box::pin(async { started })
+    }
+
+    fn run<'a>(&'a mut self, cx: &'a InputContext) -> BoxFuture<'a, Result<(), InputError>> {
+        Box::pin(async {
+            let Some(mut reads) = self.reads.take() else { return Ok(()) };
+            let mut codec = cx.codec_for_stream();
+            loop {
+                let idle = async {
+                    match codec.idle_flush() {
+                        Some(after) => tokio::time::sleep(after).await,
+                        None => std::future::pending().await,
+                    }
+                };
+                let read = tokio::select! {
+                    read = reads.recv() => read,
+                    () = idle => {
+                        let events = self.decode(&mut *codec, None);
+                        if !events.is_empty() && cx.push(events, None).await.is_err() {
+                            return Ok(());
+                        }
+                        continue;
+                    }
+                    () = cx.shutdown.stopping() => None,
+                };
+                let data = match read {
+                    Some(Ok(data)) => Some(data),
+                    Some(Err(error)) => {
+                        tracing::error!(%error, "standard input can't be read any more");
+                        None
+                    }
+                    None => None,
+                };
+                let events = self.decode(&mut *codec, data.as_deref());
+                if !events.is_empty() && cx.push(events, None).await.is_err() || data.is_none() {
+                    return Ok(());
+                }
+            }
+        })
+    }
+
+    fn reloadable(&self) -> bool {
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::PLUGINS;
+    use ferrostash_plugin::testing::Harness;
+
+    #[test]
+    fn everything_is_read_in_pieces() {
+        let (sender, mut reads) = mpsc::channel(16);
+        let text = vec![b'x'; READ_BYTES + 10];
+        read_all(&text[..], &sender);
+        drop(sender);
+        let mut lengths = Vec::new();
+        while let Some(read) = reads.blocking_recv() {
+            lengths.push(read.unwrap().len());
+        }
+        assert_eq!(lengths, [READ_BYTES, 10]);
+    }
+
+    #[tokio::test]
+    async fn the_last_line_needs_no_end() {
+        let harness = Harness::new(PLUGINS).input("stdin { }").unwrap();
+        let (sender, reads) = mpsc::channel(4);
+        let mut input = Stdin { host: "h".into(), host_field: FieldRef::literal("host"), reads: Some(reads) };
+        sender.send(Ok(b"one\ntw".to_vec())).await.unwrap();
+        sender.send(Ok(b"o".to_vec())).await.unwrap();
+        drop(sender);
+        let context = harness.context.clone();
+        let mut chunks = harness.chunks;
+        let (ran, first) = tokio::join!(input.run(&context), chunks.recv());
+        ran.unwrap();
+        let message = FieldRef::literal("message");
+        assert_eq!(first.unwrap().events[0].get_str(&message), Some("one"));
+        assert_eq!(chunks.recv().await.unwrap().events[0].get_str(&message), Some("two"));
+    }
+
+    #[test]
+    fn a_reload_cannot_take_stdin_away() {
+        assert!(!Harness::new(PLUGINS).input("stdin { }").unwrap().input.reloadable());
+    }
+}

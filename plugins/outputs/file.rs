@@ -1,0 +1,338 @@
+//! The `file` output.
+
+mod open_files;
+mod path;
+
+use ferrostash_conf::{OptionEnum, Options};
+use ferrostash_event::{Event, Template};
+use ferrostash_plugin::{
+    Backoff, BuildContext, BuildResult, Codec, CodecFactory, Output, OutputBatch, OutputContext, OutputError,
+    OutputPlugin, PluginDef, output,
+};
+use futures::future::BoxFuture;
+use open_files::{OpenFiles, Policy};
+use path::PathMaker;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Appends events to files, one line of JSON each by default.
+///
+/// A batch counts as delivered when the operating system has it. When a write fails (full disk, no permission) what was
+/// written of it is taken back, and it is tried again until it succeeds: nothing is lost and no line is torn.
+///
+/// ```conf
+/// output { file { path => "/var/log/events/%{+yyyy-MM-dd}.json" } }
+/// ```
+#[derive(Options, Clone, Debug)]
+#[plugin(output = "file")]
+pub(crate) struct FileOptions {
+    /// Where to write; may hold `%{…}`. An event never gets above the folder in front of the first `%{`.
+    #[option(required)]
+    path: Template,
+    /// Seconds between flushes in Logstash. Here every batch is handed to the operating system at once, which is what a
+    /// flush does.
+    #[option(rename = "flush_interval", default = 2)]
+    _flush_interval: f64,
+    /// Compress with gzip. The stream is brought to a byte border with each write, so that delivered events survive a crash.
+    #[option(default = false)]
+    gzip: bool,
+    /// Name of the file, in the root folder, for events whose path would lie outside of it.
+    #[option(default = "_filepath_failures")]
+    filename_failure: String,
+    /// Make a file anew when somebody deleted it; otherwise its events go to `filename_failure`.
+    #[option(default = true)]
+    create_if_deleted: bool,
+    /// Access mode of folders that are made, as a number (octal `0750`); -1 for the system's own.
+    #[option(default = -1)]
+    dir_mode: i64,
+    /// Access mode of files that are made, as a number (octal `0640`); -1 for the system's own.
+    #[option(default = -1)]
+    file_mode: i64,
+    /// Whether a write is appended, or replaces what is in the file.
+    #[option(default = "append")]
+    write_behavior: WriteBehavior,
+    /// Seconds after which a file that nothing was written to is closed.
+    #[option(default = 10)]
+    stale_cleanup_interval: f64,
+}
+
+#[derive(OptionEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum WriteBehavior {
+    Overwrite,
+    Append,
+}
+
+pub(crate) static PLUGIN: PluginDef = output::<File>();
+
+struct File {
+    paths: PathMaker,
+    policy: Policy,
+    factory: Arc<dyn CodecFactory>,
+    codec: Box<dyn Codec>,
+    /// `None` while a write is going on in another thread.
+    files: Option<OpenFiles>,
+}
+
+impl Clone for File {
+    fn clone(&self) -> Self {
+        File {
+            paths: self.paths.clone(),
+            policy: self.policy.clone(),
+            factory: Arc::clone(&self.factory),
+            codec: self.factory.for_stream(),
+            files: Some(OpenFiles::new(self.policy.clone())),
+        }
+    }
+}
+
+impl OutputPlugin for File {
+    type Options = FileOptions;
+    const CODEC: &'static str = "json_lines";
+
+    fn build(
+        options: FileOptions,
+        factory: Arc<dyn CodecFactory>,
+        cx: &mut BuildContext<'_>,
+    ) -> BuildResult<Self> {
+        let mode = |name: &str, value: i64, cx: &mut BuildContext<'_>| match value {
+            -1 => Ok(None),
+            0..=0o7777 => Ok(Some(value as u32)),
+            _ => Err(cx.refuse(format!("`{name}` must be -1 or an access mode such as 0640"))),
+        };
+        let (file_mode, dir_mode) =
+            (mode("file_mode", options.file_mode, cx)?, mode("dir_mode", options.dir_mode, cx)?);
+        let paths =
+            PathMaker::new(options.path, &options.filename_failure).map_err(|problem| cx.refuse(problem))?;
+        let policy = Policy {
+            gzip: options.gzip,
+            overwrite: options.write_behavior == WriteBehavior::Overwrite,
+            create_if_deleted: options.create_if_deleted,
+            failure: paths.failure().to_owned(),
+            file_mode,
+            dir_mode,
+            stale_after: Duration::try_from_secs_f64(options.stale_cleanup_interval.max(0.0))
+                .unwrap_or(Duration::MAX),
+        };
+        let files = Some(OpenFiles::new(policy.clone()));
+        Ok(File { paths, policy, codec: factory.for_stream(), factory, files })
+    }
+}
+
+/// The text that one write adds to one file.
+struct Portion {
+    path: PathBuf,
+    text: Vec<u8>,
+}
+
+impl File {
+    /// Encodes a batch, by file.
+    fn portions<'b>(
+        &mut self,
+        events: impl Iterator<Item = &'b Event>,
+    ) -> (Vec<Portion>, Vec<(&'b Event, String)>) {
+        let (mut portions, mut refused) = (Vec::<Portion>::new(), Vec::new());
+        let mut last = 0;
+        for event in events {
+            let path = self.paths.path_of(event);
+            if portions.get(last).is_none_or(|portion| portion.path != path) {
+                last = portions.iter().position(|portion| portion.path == path).unwrap_or_else(|| {
+                    portions.push(Portion { path: path.to_owned(), text: Vec::new() });
+                    portions.len() - 1
+                });
+            }
+            let Some(portion) = portions.get_mut(last) else { continue };
+            let before = portion.text.len();
+            if let Err(error) = self.codec.encode(event, &mut portion.text) {
+                portion.text.truncate(before);
+                refused.push((event, error.to_string()));
+            }
+        }
+        (portions, refused)
+    }
+
+    /// Writes one portion until it succeeds or the grace time is over.
+    async fn deliver(&mut self, portion: Portion, cx: &OutputContext) -> Result<(), OutputError> {
+        let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(30));
+        let portion = Arc::new(portion);
+        loop {
+            let mut files = self.files.take().unwrap_or_else(|| OpenFiles::new(self.policy.clone()));
+            let job = Arc::clone(&portion);
+            // Disks block; the runtime's threads must not.
+            let done = tokio::task::spawn_blocking(move || {
+                let result = files.write(&job.path, &job.text);
+                (files, result)
+            });
+            let (files, result) = done.await.map_err(|error| OutputError::Fatal(error.to_string()))?;
+            self.files = Some(files);
+            let Err(error) = result else { return Ok(()) };
+            let wait = backoff.next_wait();
+            tracing::error!(limited = true, path = %portion.path.display(), %error, retry_in_ms = wait.as_millis() as u64, "the file can't be written, trying again");
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = cx.shutdown.abandoned() => return Err(OutputError::Abandoned),
+            }
+        }
+    }
+
+    async fn write_events<'b>(
+        &mut self,
+        events: impl Iterator<Item = &'b Event>,
+        cx: &OutputContext,
+    ) -> Result<(), OutputError> {
+        let (portions, refused) = self.portions(events);
+        for (event, reason) in refused {
+            cx.dead_letters.write(event, &reason).await;
+        }
+        for portion in portions {
+            self.deliver(portion, cx).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Output for File {
+    fn write<'a>(
+        &'a mut self,
+        batches: &'a [OutputBatch],
+        cx: &'a OutputContext,
+    ) -> BoxFuture<'a, Result<(), OutputError>> {
+        Box::pin(async move {
+            if !self.policy.overwrite {
+                return self.write_events(batches.iter().flat_map(OutputBatch::events), cx).await;
+            }
+            // Each batch replaces the one before, as in Logstash.
+            for batch in batches {
+                self.write_events(batch.events(), cx).await?;
+            }
+            Ok(())
+        })
+    }
+
+    fn idle<'a>(&'a mut self, _: &'a OutputContext) -> BoxFuture<'a, ()> {
+        Box::pin(async {
+            if let Some(files) = &mut self.files {
+                files.close_stale();
+            }
+        })
+    }
+
+    fn close<'a>(&'a mut self, _: &'a OutputContext) -> BoxFuture<'a, ()> {
+        Box::pin(async {
+            if let Some(files) = self.files.take() {
+                let _ = tokio::task::spawn_blocking(move || drop(files)).await;
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::PLUGINS;
+    use ferrostash_event::Selection;
+    use ferrostash_plugin::testing::{Harness, OutputHarness, event};
+    use ferrostash_plugin::{FilteredBatch, OutputBatch};
+    use std::io::Read as _;
+    use std::sync::Arc;
+
+    fn batch(events: &[&str]) -> OutputBatch {
+        let events: Vec<_> = events.iter().map(|text| event(text)).collect();
+        let all = Selection::all(events.len());
+        OutputBatch::new(Arc::new(FilteredBatch::new(events, Vec::new())), all)
+    }
+
+    fn output(options: &str) -> OutputHarness {
+        Harness::new(PLUGINS).output(&format!("file {{ codec => line {options} }}")).unwrap()
+    }
+
+    async fn write(output: &mut OutputHarness, events: &[&str]) {
+        output.output.write(&[batch(events)], &output.context).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn appends_to_files_named_by_events() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().display();
+        let mut output = output(&format!(r#"path => "{root}/%{{app}}/x.log" file_mode => 0600"#));
+        write(&mut output, &[r#"{"app":"a","message":"1"}"#, r#"{"app":"b","message":"2"}"#]).await;
+        write(&mut output, &[r#"{"app":"a","message":"3"}"#, r#"{"app":"..","message":"4"}"#]).await;
+        let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
+        assert_eq!(
+            (&*read("a/x.log"), &*read("b/x.log"), &*read("_filepath_failures")),
+            ("1\n3\n", "2\n", "4\n")
+        );
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(dir.path().join("a/x.log")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[tokio::test]
+    async fn a_deleted_file_is_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.log");
+        let mut output = output(&format!(r#"path => "{}""#, path.display()));
+        write(&mut output, &[r#"{"message":"1"}"#]).await;
+        std::fs::remove_file(&path).unwrap();
+        write(&mut output, &[r#"{"message":"2"}"#]).await;
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "2\n");
+    }
+
+    #[tokio::test]
+    async fn or_its_events_go_to_the_failure_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.log");
+        let mut output = output(&format!(r#"path => "{}" create_if_deleted => false"#, path.display()));
+        write(&mut output, &[r#"{"message":"1"}"#]).await;
+        std::fs::remove_file(&path).unwrap();
+        write(&mut output, &[r#"{"message":"2"}"#]).await;
+        assert!(!path.exists());
+        assert_eq!(std::fs::read_to_string(dir.path().join("_filepath_failures")).unwrap(), "2\n");
+    }
+
+    #[tokio::test]
+    async fn overwrite_keeps_the_last_batch() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.log");
+        let mut output = output(&format!(r#"path => "{}" write_behavior => overwrite"#, path.display()));
+        let batches = [batch(&[r#"{"message":"longer than"}"#]), batch(&[r#"{"message":"this"}"#])];
+        output.output.write(&batches, &output.context).await.unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "this\n");
+    }
+
+    #[tokio::test]
+    async fn gzip_files_are_readable_after_every_write() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.gz");
+        let mut output = output(&format!(r#"path => "{}" gzip => true"#, path.display()));
+        write(&mut output, &[r#"{"message":"1"}"#]).await;
+        write(&mut output, &[r#"{"message":"2"}"#]).await;
+        let mut text = String::new();
+        flate2::read::MultiGzDecoder::new(std::fs::File::open(&path).unwrap())
+            .read_to_string(&mut text)
+            .unwrap();
+        assert_eq!(text, "1\n2\n");
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_waited_for_and_nothing_is_torn() {
+        // /dev/full takes no byte at all.
+        let mut output = output(r#"path => "/dev/full""#);
+        let shutdown = output.context.shutdown.clone();
+        let batches = [batch(&[r#"{"message":"1"}"#])];
+        let stop = async {
+            tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+            shutdown.abandon();
+        };
+        let (written, ()) = tokio::join!(output.output.write(&batches, &output.context), stop);
+        assert!(matches!(written, Err(ferrostash_plugin::OutputError::Abandoned)));
+    }
+
+    #[test]
+    fn bad_options_are_refused() {
+        let refused =
+            |options: &str| Harness::new(PLUGINS).output(&format!("file {{ {options} }}")).err().unwrap();
+        assert!(refused(r#"path => "/logs/""#).contains("names a folder"));
+        assert!(refused(r#"path => "/x" file_mode => 99999"#).contains("file_mode"));
+        assert!(refused(r#"pth => "/x""#).contains("did you mean `path`?"));
+    }
+}

@@ -1,0 +1,9 @@
+//! The one list of the crates that plugins live in.
+
+use ferrostash_plugin::Registry;
+
+/// All plugins of this program.
+#[must_use]
+pub fn registry() -> Registry {
+    Registry::new(&[])
+}

@@ -1,0 +1,246 @@
+//! Starts the executable, waits for what it says, and ends it.
+
+use std::ffi::OsStr;
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+/// Longest wait for anything: a machine that builds beside us is slow, but not slower than this.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The root of the repository.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A file of `conf/`, as the flag `-f` wants it.
+pub(crate) fn conf(name: &str) -> String {
+    root().join("conf").join(name).display().to_string()
+}
+
+/// The text of a file of `conf/samples/`.
+pub(crate) fn sample(name: &str) -> String {
+    std::fs::read_to_string(root().join("conf/samples").join(name)).unwrap()
+}
+
+/// A port on loopback that nobody listens on at the moment.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// Asks `found` again and again until it gives something.
+///
+/// # Panics
+/// After [`PATIENCE`], with what `state` says then.
+pub(crate) fn wait_for<T>(mut found: impl FnMut() -> Option<T>, state: impl Fn() -> String) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(it) = found() {
+            return it;
+        }
+        assert!(start.elapsed() < PATIENCE, "waited in vain; {}", state());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A command line to come: nothing of the tester's own environment gets in.
+pub(crate) struct Start {
+    command: Command,
+    folder: TempDir,
+    api: u16,
+}
+
+impl Start {
+    /// With these arguments alone.
+    pub(crate) fn plain<S: AsRef<OsStr>>(arguments: &[S]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ferrostash"));
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        // Tests may run as root, as they do in containers.
+        command.env("ALLOW_SUPERUSER", "true");
+        command.env("LS_HOME", folder.path()).env("PWD", root()).current_dir(root());
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self { command, folder, api: 0 }
+    }
+
+    /// A pipeline: these arguments, and a port of its own for the API.
+    pub(crate) fn pipeline<S: AsRef<OsStr>>(arguments: &[S]) -> Self {
+        let mut start = Self::plain(arguments);
+        start.api = free_port();
+        start.command.arg("--api.http.port").arg(start.api.to_string());
+        start
+    }
+
+    /// The folder that is `LS_HOME` of the process, and is removed with it.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes a file into [`Start::folder`] and gives its path.
+    pub(crate) fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.folder().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    pub(crate) fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.command.arg(argument);
+        self
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Starts the process.
+    pub(crate) fn start(mut self) -> Ferrostash {
+        let mut child = self.command.spawn().unwrap();
+        let stdout = Said::listen(child.stdout.take().unwrap());
+        let stderr = Said::listen(child.stderr.take().unwrap());
+        Ferrostash { child, stdout, stderr, api: self.api, folder: self.folder }
+    }
+
+    /// Starts the process and waits for its end.
+    pub(crate) fn finish(self) -> Finished {
+        self.start().finish()
+    }
+}
+
+/// What a process has said on one of its outputs.
+struct Said {
+    text: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Said {
+    fn listen(pipe: impl Read + Send + 'static) -> Self {
+        let text = Arc::new(Mutex::new(String::new()));
+        let heard = Arc::clone(&text);
+        let reader = std::thread::spawn(move || {
+            let mut pipe = BufReader::new(pipe);
+            let mut line = Vec::new();
+            while pipe.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+                heard.lock().unwrap().push_str(&String::from_utf8_lossy(&line));
+                line.clear();
+            }
+        });
+        Self { text, reader: Some(reader) }
+    }
+
+    fn so_far(&self) -> String {
+        self.text.lock().unwrap().clone()
+    }
+
+    /// All of it, once the process has ended.
+    fn all(&mut self) -> String {
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
+        self.so_far()
+    }
+}
+
+/// A running process; killed when dropped.
+pub(crate) struct Ferrostash {
+    child: Child,
+    stdout: Said,
+    stderr: Said,
+    api: u16,
+    folder: TempDir,
+}
+
+/// A process that has ended by itself.
+#[derive(Debug)]
+pub(crate) struct Finished {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Ferrostash {
+    /// See [`Start::folder`].
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What it wrote to standard output up to now.
+    pub(crate) fn stdout(&self) -> String {
+        self.stdout.so_far()
+    }
+
+    fn report(&self) -> String {
+        format!("stdout:\n{}\nstderr:\n{}", self.stdout.so_far(), self.stderr.so_far())
+    }
+
+    /// Waits until `found` gives something.
+    ///
+    /// # Panics
+    /// When the process ends instead, or after [`PATIENCE`]; with all it has said.
+    pub(crate) fn wait<T>(&mut self, mut found: impl FnMut(&Self) -> Option<T>) -> T {
+        let start = Instant::now();
+        loop {
+            if let Some(it) = found(self) {
+                return it;
+            }
+            let ended = self.child.try_wait().unwrap();
+            assert!(ended.is_none(), "it ended ({ended:?}); {}", self.report());
+            assert!(start.elapsed() < PATIENCE, "waited in vain; {}", self.report());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Waits until it accepts connections on `port`, and gives one.
+    pub(crate) fn connect(&mut self, port: u16) -> TcpStream {
+        self.wait(|_| TcpStream::connect(("127.0.0.1", port)).ok())
+    }
+
+    /// `GET path` from the API: status and body.
+    pub(crate) fn get(&mut self, path: &str) -> (u16, String) {
+        let mut stream = self.connect(self.api);
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    }
+
+    /// Sends a signal: `TERM`, `INT`, `HUP`.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Asks it to stop, waits for its end and checks that it went well.
+    pub(crate) fn stop(self) -> Finished {
+        self.signal("TERM");
+        let finished = self.finish();
+        assert_eq!(finished.code, Some(0), "{finished:?}");
+        finished
+    }
+
+    /// Waits for its end.
+    pub(crate) fn finish(mut self) -> Finished {
+        let start = Instant::now();
+        while self.child.try_wait().unwrap().is_none() {
+            assert!(start.elapsed() < PATIENCE, "it does not end; {}", self.report());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let code = self.child.wait().unwrap().code();
+        Finished { code, stdout: self.stdout.all(), stderr: self.stderr.all() }
+    }
+}
+
+impl Drop for Ferrostash {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

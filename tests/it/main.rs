@@ -1,0 +1,8 @@
+//! Tests on the real executable: command line, settings, samples, signals, API.
+//!
+//! Each starts its own process with its own folders and ports, and stops it by its handle.
+
+mod cli;
+mod elasticsearch;
+mod harness;
+mod samples;
