@@ -236,6 +236,40 @@ fn lists_of_plugins_are_alphabetical() {
 }
 
 #[test]
+fn the_event_shows_nothing_of_its_inside() {
+    for path in rust_files(&root().join("crates/event/src")) {
+        let text = read(&path);
+        for signature in
+            text.split("pub fn ").skip(1).filter_map(|rest| rest.split_once('{')).map(|cut| cut.0)
+        {
+            for inside in ["HashMap", "BTreeMap", "IndexMap", "serde_json", "&mut Value"] {
+                assert!(!signature.contains(inside), "{}: pub fn {signature}", path.display());
+            }
+        }
+    }
+    let text = read(&root().join("crates/event/src/event.rs"));
+    let fields = text.split_once("pub struct Event {").unwrap().1.split_once("\n}").unwrap().0;
+    assert!(fields.lines().all(|line| !line.trim_start().starts_with("pub ")), "{fields}");
+}
+
+#[test]
+fn no_channel_is_unbounded() {
+    let sources: Vec<_> =
+        ["src", "crates", "plugins"].iter().flat_map(|folder| rust_files(&root().join(folder))).collect();
+    assert!(sources.len() > 50);
+    let of_tests = |path: &&PathBuf| path.iter().any(|part| part == "tests" || part == "tests.rs");
+    for path in sources.iter().filter(|path| !of_tests(path)) {
+        let text = read(path);
+        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+        for (number, line) in code.lines().enumerate() {
+            for call in ["unbounded_channel", "::unbounded", "mpsc::channel()"] {
+                assert!(!line.contains(call), "{}:{}: {line}", path.display(), number + 1);
+            }
+        }
+    }
+}
+
+#[test]
 fn no_test_is_switched_off() {
     let mark = concat!("#[", "ignore");
     let sources = rust_files(root());

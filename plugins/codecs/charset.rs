@@ -66,7 +66,9 @@ enum Source {
     Missing,
 }
 
-use Source::{Ascii, Dos, DosWithGaps, Latin1, Latin5, Missing, Multi, Single, Thai, Utf8, Utf16, Utf32, Windows};
+use Source::{
+    Ascii, Dos, DosWithGaps, Latin1, Latin5, Missing, Multi, Single, Thai, Utf8, Utf16, Utf32, Windows,
+};
 use encoding_rs as e;
 use oem_cp::code_table as dos;
 
@@ -247,6 +249,7 @@ static CHARSETS: [(&str, Source); 174] = [
     ("UTF-8-HFS", Missing),
 ];
 
+#[expect(clippy::indexing_slicing, reason = "evaluated while compiling")]
 static NAMES: [&str; CHARSETS.len()] = {
     let mut names = [""; CHARSETS.len()];
     let mut i = 0;
@@ -342,7 +345,8 @@ impl Source {
 
 /// What the byte `0x80 + i` means.
 fn library_char(encoding: &'static Encoding, i: usize) -> char {
-    let (text, _) = encoding.decode_without_bom_handling(&[0x80 | i as u8]).clone();
+    let byte = [0x80 | i as u8];
+    let (text, _) = encoding.decode_without_bom_handling(&byte);
     text.chars().next().unwrap_or(char::REPLACEMENT_CHARACTER)
 }
 
@@ -377,10 +381,8 @@ fn utf32(bytes: &[u8], order: Order) -> String {
     };
     let (units, rest) = bytes.as_chunks::<4>();
     let code = |unit: &[u8; 4]| if little { u32::from_le_bytes(*unit) } else { u32::from_be_bytes(*unit) };
-    let mut text: String = units
-        .iter()
-        .map(|unit| char::from_u32(code(unit)).unwrap_or(char::REPLACEMENT_CHARACTER))
-        .collect();
+    let mut text: String =
+        units.iter().map(|unit| char::from_u32(code(unit)).unwrap_or(char::REPLACEMENT_CHARACTER)).collect();
     if !rest.is_empty() {
         text.push(char::REPLACEMENT_CHARACTER);
     }

@@ -3,7 +3,9 @@
 use crate::text::keep_undecodable;
 use ferrostash_conf::Options;
 use ferrostash_event::Event;
-use ferrostash_plugin::{BuildContext, BuildResult, Codec, CodecPlugin, EncodeError, EventSink, PluginDef, codec};
+use ferrostash_plugin::{
+    BuildContext, BuildResult, Codec, CodecPlugin, EncodeError, EventSink, PluginDef, codec,
+};
 
 /// Writes a dot for each event, to see how fast they come. It reads nothing.
 ///
@@ -40,22 +42,16 @@ impl Codec for Dots {
 
 #[cfg(test)]
 mod tests {
-    use crate::PLUGINS;
-    use ferrostash_plugin::testing::{Harness, decode_json, event};
+    use crate::tests::{decode, encode, legacy};
 
     #[test]
     fn a_dot_each() {
-        let mut dots = Harness::new(PLUGINS).codec("dots").unwrap();
-        let mut out = Vec::new();
-        dots.encode(&event("{}"), &mut out).unwrap();
-        dots.encode(&event("{}"), &mut out).unwrap();
-        assert_eq!(out, b"..");
+        assert_eq!(encode("dots", &["{}", r#"{"a":1}"#]), "..");
     }
 
     #[test]
     fn what_it_reads_is_kept() {
-        let mut dots = Harness::new(PLUGINS).codec("dots").unwrap();
-        let events = decode_json(&mut *dots, &[b"x"]);
-        assert!(events[0].contains(r#""message":"x","tags":["_codecdecodefailure"]"#), "{events:?}");
+        let kept = [r#"{"message":"x","tags":["_codecdecodefailure"]}"#];
+        assert_eq!(decode(&legacy(), "dots", &["x"]), kept);
     }
 }

@@ -29,7 +29,40 @@ pub static PLUGINS: &[&PluginDef] = &[
 
 #[cfg(test)]
 mod tests {
-    use ferrostash_plugin::testing::Harness;
+    use ferrostash_event::Event;
+    use ferrostash_plugin::Ecs;
+    use ferrostash_plugin::testing::{Harness, event, json, test_time};
+
+    /// Legacy mode, in which `[event][original]` is not in the way of the reader.
+    pub(crate) fn legacy() -> Harness {
+        Harness::new(super::PLUGINS).ecs(Ecs::Disabled)
+    }
+
+    /// All events of these pieces of a stream and its end, as JSON without `@version` and `@timestamp`.
+    pub(crate) fn decode<B: AsRef<[u8]>>(harness: &Harness, codec: &str, pieces: &[B]) -> Vec<String> {
+        let mut codec = harness.codec(codec).unwrap();
+        let mut lines = Vec::new();
+        let mut sink = |mut event: Event| {
+            event.set_timestamp(test_time());
+            lines.push(json(&event));
+        };
+        pieces.iter().for_each(|piece| codec.decode(piece.as_ref(), &mut sink));
+        codec.flush(&mut sink);
+        lines
+    }
+
+    /// What the codec writes of these events.
+    pub(crate) fn encode(codec: &str, events: &[&str]) -> String {
+        let mut codec = legacy().codec(codec).unwrap();
+        let mut out = Vec::new();
+        events.iter().for_each(|json| codec.encode(&event(json), &mut out).unwrap());
+        String::from_utf8(out).unwrap()
+    }
+
+    /// Why the codec is refused.
+    pub(crate) fn refusal(codec: &str) -> String {
+        legacy().codec(codec).err().unwrap()
+    }
 
     #[test]
     fn the_examples_of_the_documentation() {

@@ -4,7 +4,9 @@ use crate::charset::Charset;
 use crate::text::{TextEvents, TextFormat};
 use ferrostash_conf::{Options, Spanned};
 use ferrostash_event::{Event, Template, Timestamp};
-use ferrostash_plugin::{BuildContext, BuildResult, Codec, CodecPlugin, EncodeError, EventSink, PluginDef, codec};
+use ferrostash_plugin::{
+    BuildContext, BuildResult, Codec, CodecPlugin, EncodeError, EventSink, PluginDef, codec,
+};
 
 /// Takes each message as the text of one event, and writes events as text without anything between them.
 ///
@@ -55,56 +57,38 @@ impl Codec for Plain {
 #[cfg(test)]
 mod tests {
     use crate::PLUGINS;
-    use ferrostash_plugin::Ecs;
-    use ferrostash_plugin::testing::{Harness, event};
-
-    fn decode(harness: &Harness, codec: &str, data: &[u8]) -> Vec<String> {
-        let mut events = Vec::new();
-        let mut codec = harness.codec(codec).unwrap();
-        codec.decode(data, &mut |mut event| {
-            event.set_timestamp(ferrostash_plugin::testing::test_time());
-            events.push(ferrostash_plugin::testing::json(&event));
-        });
-        events
-    }
-
-    fn encode(codec: &str, json: &str) -> String {
-        let mut out = Vec::new();
-        Harness::new(PLUGINS).codec(codec).unwrap().encode(&event(json), &mut out).unwrap();
-        String::from_utf8(out).unwrap()
-    }
+    use crate::tests::{decode, encode, legacy, refusal};
+    use ferrostash_plugin::testing::Harness;
 
     #[test]
     fn a_message_is_an_event() {
-        let ecs = Harness::new(PLUGINS);
-        assert_eq!(decode(&ecs, "plain", b"a\nb"), [r#"{"message":"a\nb","event":{"original":"a\nb"}}"#]);
-        let legacy = Harness::new(PLUGINS).ecs(Ecs::Disabled);
-        assert_eq!(decode(&legacy, "plain", b""), [r#"{"message":""}"#]);
+        let both = [r#"{"message":"a\nb","event":{"original":"a\nb"}}"#];
+        assert_eq!(decode(&Harness::new(PLUGINS), "plain", &["a\nb"]), both);
+        assert_eq!(decode(&legacy(), "plain", &["", "b"]), [r#"{"message":""}"#, r#"{"message":"b"}"#]);
         let latin = r#"plain { charset => "ISO-8859-1" format => "not for reading" }"#;
-        assert_eq!(decode(&legacy, latin, b"caf\xe9"), [r#"{"message":"café"}"#]);
+        assert_eq!(decode(&legacy(), latin, &[b"caf\xe9"]), [r#"{"message":"café"}"#]);
     }
 
     #[test]
     fn a_format() {
         let format = r#"plain { format => "%{message}-%{n} %{+yyyy} %{none}" }"#;
-        assert_eq!(encode(format, r#"{"message":"m","n":1.50}"#), "m-1.5 2026 %{none}");
+        assert_eq!(encode(format, &[r#"{"message":"m","n":1.50}"#]), "m-1.5 2026 %{none}");
     }
 
     #[test]
     fn without_a_format() {
         let host = r#"{"message":"m","host":{"name":"h"}}"#;
-        assert_eq!(encode("plain", host), "2026-01-02T03:04:05.678Z {name=h} m");
-        assert_eq!(encode("plain", "{}"), "2026-01-02T03:04:05.678Z %{host} %{message}");
+        assert_eq!(encode("plain", &[host]), "2026-01-02T03:04:05.678Z {name=h} m");
+        assert_eq!(encode("plain", &["{}"]), "2026-01-02T03:04:05.678Z %{host} %{message}");
     }
 
     #[test]
     fn errors_of_options() {
-        let error = |text: &str| Harness::new(PLUGINS).codec(text).err().unwrap();
-        let broken = error(r#"plain { format => "%{[a}" }"#);
+        let broken = refusal(r#"plain { format => "%{[a}" }"#);
         assert!(broken.contains("Invalid FieldReference: `[a`"), "{broken}");
-        let unknown = error(r#"plain { charset => "utf-8" }"#);
+        let unknown = refusal(r#"plain { charset => "utf-8" }"#);
         assert!(unknown.contains("did you mean \"UTF-8\"?"), "{unknown}");
-        let missing = error(r#"plain { charset => "EUC-TW" }"#);
+        let missing = refusal(r#"plain { charset => "EUC-TW" }"#);
         assert!(missing.contains("the charset `EUC-TW` is not built into this program"), "{missing}");
     }
 }

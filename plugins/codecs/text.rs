@@ -77,7 +77,8 @@ impl TextFormat {
             timestamp.write_iso8601(out);
             out.push(' ');
         }
-        for (i, (field, name)) in [(&self.host, "%{host}"), (&self.message, "%{message}")].iter().enumerate() {
+        for (i, (field, name)) in [(&self.host, "%{host}"), (&self.message, "%{message}")].iter().enumerate()
+        {
             out.push_str(if i > 0 { " " } else { "" });
             match event.get(field) {
                 Some(value) if !value.is_null() => value.write_java(out),

@@ -35,7 +35,7 @@ pub(crate) struct GeneratorOptions {
 pub(crate) static PLUGIN: PluginDef = input::<Generator>();
 
 /// Most generators of one block.
-const THREADS_MAX: u64 = 1024;
+pub(crate) const THREADS_MAX: u64 = 1024;
 
 struct Generator {
     lines: Vec<String>,

@@ -1,12 +1,12 @@
 //! The `heartbeat` input.
 
-use crate::generator::host_field;
+use crate::generator::{THREADS_MAX, host_field};
 use ferrostash_conf::{OptionEnum, Options};
 use ferrostash_event::{Event, FieldRef, Timestamp};
 use ferrostash_plugin::{
     BuildContext, BuildResult, Input, InputContext, InputError, InputPlugin, PluginDef, input,
 };
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, join_all};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,8 +30,8 @@ pub(crate) struct HeartbeatOptions {
     /// What to put into `[event][sequence]` (`clock` without ECS): nothing, the seconds since 1970, or the event's number.
     sequence: Option<Sequence>,
     /// How many of these to run beside each other.
-    #[option(default = 1, unsupported = "one heartbeat is sent; write the block twice for two")]
-    threads: (),
+    #[option(default = 1)]
+    threads: u64,
 }
 
 #[derive(OptionEnum, Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,7 @@ enum Sequence {
 pub(crate) static PLUGIN: PluginDef = input::<Heartbeat>();
 
 struct Heartbeat {
+    threads: u64,
     message: String,
     interval: Duration,
     count: Option<u64>,
@@ -67,7 +68,11 @@ impl InputPlugin for Heartbeat {
             "sequence" => Sequence::Sequence,
             _ => Sequence::None,
         });
+        if !(1..=THREADS_MAX).contains(&options.threads) {
+            return Err(cx.refuse(format!("`threads` must be between 1 and {THREADS_MAX}")));
+        }
         Ok(Heartbeat {
+            threads: options.threads,
             message: options.message,
             interval,
             count: u64::try_from(options.count).ok(),
@@ -95,24 +100,28 @@ impl Heartbeat {
         };
         event
     }
+
+    async fn beats(&self, cx: &InputContext) {
+        let mut ticks = tokio::time::interval(self.interval);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut number = 0;
+        while self.count.is_none_or(|count| number < count) {
+            tokio::select! {
+                _ = ticks.tick() => {}
+                () = cx.shutdown.stopping() => break,
+            }
+            number += 1;
+            if cx.push(vec![self.beat(number)], None).await.is_err() {
+                break;
+            }
+        }
+    }
 }
 
 impl Input for Heartbeat {
     fn run<'a>(&'a mut self, cx: &'a InputContext) -> BoxFuture<'a, Result<(), InputError>> {
         Box::pin(async {
-            let mut ticks = tokio::time::interval(self.interval);
-            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-            let mut number = 0;
-            while self.count.is_none_or(|count| number < count) {
-                tokio::select! {
-                    _ = ticks.tick() => {}
-                    () = cx.shutdown.stopping() => break,
-                }
-                number += 1;
-                if cx.push(vec![self.beat(number)], None).await.is_err() {
-                    break;
-                }
-            }
+            join_all((0..self.threads).map(|_| self.beats(cx))).await;
             Ok(())
         })
     }
@@ -129,7 +138,9 @@ mod tests {
         let text = r#"heartbeat { interval => 60 count => 2 sequence => "sequence" }"#;
         let mut running =
             Harness::new(PLUGINS).ecs(Ecs::Disabled).input(text).unwrap().spawn().await.unwrap();
-        let events = running.json(2).await;
+        let mut events = running.json(1).await;
+        tokio::time::advance(std::time::Duration::from_secs(60)).await;
+        events.extend(running.json(1).await);
         assert!(events[1].contains(r#""message":"ok","host":"localhost","clock":2"#), "{events:?}");
         running.stop().await.unwrap();
     }

@@ -8,8 +8,6 @@ use std::sync::{Arc, Mutex};
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 
-use crate::harness::wait_for;
-
 /// One document, as a bulk request brought it.
 #[derive(Clone, Debug)]
 pub(crate) struct Document {
@@ -48,12 +46,9 @@ impl Elasticsearch {
         self.documents.lock().unwrap().clone()
     }
 
-    /// Waits until there are `count` documents.
-    pub(crate) fn wait(&self, count: usize) -> Vec<Document> {
-        wait_for(
-            || Some(self.documents()).filter(|documents| documents.len() >= count),
-            || format!("Elasticsearch has {:#?}", self.documents()),
-        )
+    /// All documents, once there are `count` of them.
+    pub(crate) fn at_least(&self, count: usize) -> Option<Vec<Document>> {
+        Some(self.documents()).filter(|documents| documents.len() >= count)
     }
 }
 

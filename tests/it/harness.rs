@@ -1,6 +1,7 @@
 //! Starts the executable, waits for what it says, and ends it.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -32,21 +33,6 @@ pub(crate) fn sample(name: &str) -> String {
 /// A port on loopback that nobody listens on at the moment.
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
-}
-
-/// Asks `found` again and again until it gives something.
-///
-/// # Panics
-/// After [`PATIENCE`], with what `state` says then.
-pub(crate) fn wait_for<T>(mut found: impl FnMut() -> Option<T>, state: impl Fn() -> String) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(it) = found() {
-            return it;
-        }
-        assert!(start.elapsed() < PATIENCE, "waited in vain; {}", state());
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 /// A command line to come: nothing of the tester's own environment gets in.
@@ -98,6 +84,14 @@ impl Start {
     pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
         self
+    }
+
+    /// Text for standard input, which ends after it; without this there is none.
+    pub(crate) fn stdin(self, text: &str) -> Self {
+        let path = self.file("stdin.txt", text);
+        let Self { mut command, folder, api } = self;
+        command.stdin(File::open(path).unwrap());
+        Self { command, folder, api }
     }
 
     /// Starts the process.
@@ -227,13 +221,19 @@ impl Ferrostash {
     }
 
     /// Waits for its end.
-    pub(crate) fn finish(mut self) -> Finished {
+    pub(crate) fn finish(self) -> Finished {
+        self.finish_then(|| ())
+    }
+
+    /// Waits for its end, and looks at what it has left in [`Start::folder`] before that goes.
+    pub(crate) fn finish_then(mut self, look: impl FnOnce()) -> Finished {
         let start = Instant::now();
         while self.child.try_wait().unwrap().is_none() {
             assert!(start.elapsed() < PATIENCE, "it does not end; {}", self.report());
             std::thread::sleep(Duration::from_millis(5));
         }
         let code = self.child.wait().unwrap().code();
+        look();
         Finished { code, stdout: self.stdout.all(), stderr: self.stderr.all() }
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! Each starts its own process with its own folders and ports, and stops it by its handle.
 
+mod check;
 mod cli;
 mod elasticsearch;
 mod harness;
+mod run;
 mod samples;

@@ -8,7 +8,7 @@ use std::path::Path;
 use ferrostash::settings::{Flag, Inputs, Settings, reference};
 use serde_json::{Value, json};
 
-use crate::elasticsearch::Elasticsearch;
+use crate::elasticsearch::{Document, Elasticsearch};
 use crate::harness::{Ferrostash, Start, conf, free_port, root, sample};
 
 /// The JSON lines of a file that is being written; an unfinished last line is left out.
@@ -106,7 +106,7 @@ fn python_libraries_come_out_alike() {
     let start = start.env("ES_HOSTS", elasticsearch.url()).env("PYTHON_TCP_HOST", "127.0.0.1");
     let mut process = start.env("PYTHON_TCP_PORT", port.to_string()).start();
     process.connect(port).write_all(sample("python-tcp.jsonl").as_bytes()).unwrap();
-    let documents = elasticsearch.wait(7);
+    let documents = process.wait(|_| elasticsearch.at_least(7));
     let events: Vec<_> = documents.iter().map(|document| document.source.clone()).collect();
 
     for (library, time, level, logger) in [
@@ -143,8 +143,8 @@ fn mdaemon(elasticsearch: &Elasticsearch, exports: &[&str]) -> Ferrostash {
 #[test]
 fn mdaemon_mails_have_ids_of_their_own() {
     let elasticsearch = Elasticsearch::start();
-    let process = mdaemon(&elasticsearch, &["MDaemon-2025-06-07-Routing.log"]);
-    let documents = elasticsearch.wait(4);
+    let mut process = mdaemon(&elasticsearch, &["MDaemon-2025-06-07-Routing.log"]);
+    let documents = process.wait(|_| elasticsearch.at_least(4));
     let mail = |id: &str| documents.iter().find(|document| document.id.as_deref() == Some(id)).unwrap();
 
     let report = mail("<20250607000012.4F1A@mail.example.com>");
@@ -174,8 +174,8 @@ fn mdaemon_exports_may_be_cut_and_rewritten() {
     let elasticsearch = Elasticsearch::start();
     let name = "MDaemon-2025-06-08-Routing.log";
     assert!(!sample(name).ends_with('\n'));
-    let process = mdaemon(&elasticsearch, &[name]);
-    let documents = elasticsearch.wait(3);
+    let mut process = mdaemon(&elasticsearch, &[name]);
+    let documents = process.wait(|_| elasticsearch.at_least(3));
     let cut: Vec<_> = documents.iter().filter(|document| document.id.is_none()).collect();
     assert_eq!(cut.len(), 1);
     assert_eq!(cut[0].index, "mail-logs-unreadable");
@@ -184,8 +184,8 @@ fn mdaemon_exports_may_be_cut_and_rewritten() {
     // The day goes on: the export is written anew, and the line that had no end now has one.
     let more = format!("{}\n", sample(name));
     std::fs::write(process.folder().join("logs").join(name), more).unwrap();
-    let documents = elasticsearch.wait(4);
-    assert!(documents.iter().any(|document| document.source["subject"] == "last mail of the export"));
+    let last = |document: &Document| document.source["subject"] == "last mail of the export";
+    let documents = process.wait(|_| Some(elasticsearch.documents()).filter(|all| all.iter().any(last)));
     let ids: BTreeSet<_> = documents.iter().filter_map(|document| document.id.as_deref()).collect();
     assert_eq!(ids.len(), 3, "read again or not, a mail is one document");
     process.stop();
@@ -199,8 +199,8 @@ fn apache_logs_of_both_kinds() {
         start.file(&format!("logs/{name}"), &sample(name));
     }
     let logs = start.folder().join("logs/*.log");
-    let process = start.env("APACHE_LOGS", logs).env("ES_HOSTS", elasticsearch.url()).start();
-    let documents = elasticsearch.wait(6);
+    let mut process = start.env("APACHE_LOGS", logs).env("ES_HOSTS", elasticsearch.url()).start();
+    let documents = process.wait(|_| elasticsearch.at_least(6));
     let events: Vec<_> = documents.iter().map(|document| document.source.clone()).collect();
 
     let put = one(&events, "/url/original", "/dav/plan.ods");

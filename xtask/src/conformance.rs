@@ -6,7 +6,6 @@
 mod case;
 mod encoded;
 mod engine;
-mod json;
 mod judge;
 mod literal;
 mod msgpack;

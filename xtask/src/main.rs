@@ -3,8 +3,10 @@
 //! `conformance` runs the cases that were recorded from the real Logstash, `docs` writes the pages that come out of the
 //! plugins' declarations, `bench` measures whole pipelines on the release executable.
 
+mod bench;
 mod conformance;
 mod docs;
+mod json;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -22,6 +24,8 @@ struct Arguments {
 enum Task {
     /// Run the recorded cases and compare with Logstash's results.
     Conformance(conformance::Arguments),
+    /// Measure whole pipelines on target/release/ferrostash.
+    Bench(bench::Arguments),
     /// Write the pages of plugins and settings.
     Docs(docs::Arguments),
 }
@@ -29,6 +33,7 @@ enum Task {
 fn main() -> Result<ExitCode> {
     match Arguments::parse().task {
         Task::Conformance(arguments) => conformance::run(&arguments),
+        Task::Bench(arguments) => bench::run(&arguments),
         Task::Docs(arguments) => docs::run(&arguments),
     }
 }

@@ -86,7 +86,9 @@ impl Diagnostic {
     /// Adds what Logstash says.
     #[must_use]
     pub fn logstash(mut self, class: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Diagnostic {
-        self.logstash = Some(LogstashError { class: class.into(), message: message.into() });
+        // Some sentences quote the configuration.
+        let message = secrets::mask(&message.into()).into_owned();
+        self.logstash = Some(LogstashError { class: class.into(), message });
         self
     }
 
@@ -104,8 +106,7 @@ impl Diagnostic {
         let mut text = renderer.decor_style(DecorStyle::Ascii).render(&[group]);
         text.push('\n');
         if let Some(logstash) = &self.logstash {
-            let message = secrets::mask(&logstash.message);
-            let _ = writeln!(text, "Logstash says: {}: {}", logstash.class, message);
+            let _ = writeln!(text, "Logstash says: {}: {}", logstash.class, logstash.message);
         }
         text
     }

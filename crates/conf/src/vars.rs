@@ -145,7 +145,7 @@ impl<'t> Placeholder<'t> {
 
     /// The one that begins at `start`.
     fn at(text: &'t str, start: usize) -> Option<Placeholder<'t>> {
-        let inner = text.get(start + 2..)?;
+        let inner = text.get(start..)?.strip_prefix("${")?;
         let end = inner.find('}')?;
         let (name, default) = match inner.get(..end)?.split_once(':') {
             Some((name, default)) => (name, Some(default)),
@@ -353,6 +353,8 @@ mod tests {
         assert_eq!(expanded("${NO:a b:c}"), "\"a b:c\"");
         assert_eq!(expanded("${NO:}"), "\"\"");
         assert_eq!(expanded("${AGAIN}"), "\"one\"");
+        // The event's own fields are not meant.
+        assert_eq!(expanded("%{E_A}"), "\"%{E_A}\"");
     }
 
     #[test]

@@ -120,7 +120,8 @@ pub(crate) mod tests {
             _ => None,
         };
         compiled.filter(|_| !diagnostics.has_errors()).ok_or_else(|| {
-            let said = diagnostics.logstash_error().map(|error| format!("{}: {}", error.class, error.message));
+            let said =
+                diagnostics.logstash_error().map(|error| format!("{}: {}", error.class, error.message));
             said.unwrap_or_else(|| diagnostics.iter().map(|d| d.message.clone()).collect())
         })
     }
@@ -146,10 +147,18 @@ pub(crate) mod tests {
 
     #[test]
     fn equality_keeps_kinds_apart() {
-        holds("[v] == 5", &[r#"{"v":5}"#], &[r#"{"v":5.0}"#, r#"{"v":"5"}"#, r#"{"v":[5]}"#, "{}", r#"{"v":null}"#]);
+        holds(
+            "[v] == 5",
+            &[r#"{"v":5}"#],
+            &[r#"{"v":5.0}"#, r#"{"v":"5"}"#, r#"{"v":[5]}"#, "{}", r#"{"v":null}"#],
+        );
         holds("5.0 == [v]", &[r#"{"v":5.0}"#], &[r#"{"v":5}"#]);
         holds("[v] != 5", &["{}", r#"{"v":"5"}"#], &[r#"{"v":5}"#]);
-        holds("[v] == 12345678901234567890", &[r#"{"v":12345678901234567890}"#], &[r#"{"v":1.2345678901234567e19}"#]);
+        holds(
+            "[v] == 12345678901234567890",
+            &[r#"{"v":12345678901234567890}"#],
+            &[r#"{"v":1.2345678901234567e19}"#],
+        );
         holds("[v] == ['x', 'y']", &[r#"{"v":"x"}"#], &[r#"{"v":["x","y"]}"#, r#"{"v":"y"}"#]);
         holds("[v] == ['x']", &[r#"{"v":1,"'x'":1}"#], &[r#"{"v":"x"}"#]);
     }
@@ -201,12 +210,25 @@ pub(crate) mod tests {
 
     #[test]
     fn membership() {
-        holds("[v] in 'xabcx 5'", &[r#"{"v":"abc"}"#, r#"{"v":""}"#], &[r#"{"v":5}"#, r#"{"v":["abc"]}"#, "{}"]);
-        holds("'abc' in [v]", &[r#"{"v":"xabcx"}"#, r#"{"v":["abc"]}"#], &[r#"{"v":["xabcx"]}"#, r#"{"v":{"abc":1}}"#]);
+        holds(
+            "[v] in 'xabcx 5'",
+            &[r#"{"v":"abc"}"#, r#"{"v":""}"#],
+            &[r#"{"v":5}"#, r#"{"v":["abc"]}"#, "{}"],
+        );
+        holds(
+            "'abc' in [v]",
+            &[r#"{"v":"xabcx"}"#, r#"{"v":["abc"]}"#],
+            &[r#"{"v":["xabcx"]}"#, r#"{"v":{"abc":1}}"#],
+        );
         holds("5 in [v]", &[r#"{"v":[4,5]}"#], &[r#"{"v":5}"#, r#"{"v":["5"]}"#, r#"{"v":[5.0]}"#]);
         let yes = [r#"{"v":"abc"}"#, r#"{"v":5}"#, r#"{"v":"5"}"#, r#"{"v":5.5}"#, r#"{"v":true}"#];
-        holds("[v] in ['abc', 5, 5.5, 'true']", &yes, &[r#"{"v":5.0}"#, r#"{"v":[5]}"#, "{}", r#"{"v":null}"#]);
-        let yes = [r#"{"a":"x","b":"axb"}"#, r#"{"a":1,"b":[1]}"#, r#"{"a":1,"b":1}"#, r#"{"a":null,"b":[null]}"#];
+        holds(
+            "[v] in ['abc', 5, 5.5, 'true']",
+            &yes,
+            &[r#"{"v":5.0}"#, r#"{"v":[5]}"#, "{}", r#"{"v":null}"#],
+        );
+        let yes =
+            [r#"{"a":"x","b":"axb"}"#, r#"{"a":1,"b":[1]}"#, r#"{"a":1,"b":1}"#, r#"{"a":null,"b":[null]}"#];
         let no = [
             r#"{"a":1,"b":[1.0]}"#,
             r#"{"a":1,"b":"1"}"#,

@@ -78,7 +78,9 @@ pub(crate) struct Flight {
 impl Flight {
     /// `events` leave the filters for the outputs.
     pub(crate) fn new(ledger: Arc<Ledger>, events: usize, busy: Busy) -> Flight {
-        Flight { ledger, events: events as u64, abandoned: AtomicBool::new(false), _busy: busy }
+        let events = events as u64;
+        ledger.in_flight.add(events);
+        Flight { ledger, events, abandoned: AtomicBool::new(false), _busy: busy }
     }
 
     /// An output gave up.

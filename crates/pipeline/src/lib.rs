@@ -36,10 +36,12 @@ mod worker;
 
 pub use build::{BuildParts, build};
 pub use condition::{CONDITION_FAILURE_TAG, Predicate, Unanswered};
-pub use graph::{Edge, EdgeKind, Graph, Vertex, VertexKind};
+pub use graph::{Edge, EdgeKind, Graph, Vertex, VertexKind, VertexSource};
 pub use ledger::{Ledger, LedgerCounts};
 pub use output_queue::OutputQueueGauges;
-pub use parts::{Arm, BuiltPipeline, FilterPart, ForWorker, If, InputPart, Node, OutputPart, Part, PluginStats};
+pub use parts::{
+    Arm, BuiltPipeline, FilterPart, ForWorker, If, InputPart, Node, OutputPart, Part, PluginStats,
+};
 pub use pipeline::{EndReason, Health, Pipeline, RunningPipeline, StartFailure};
 pub use program::{DeadEvent, FailedConditions, Outcome, Program};
 pub use settings::{Runtimes, Services, Settings};

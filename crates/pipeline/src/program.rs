@@ -14,6 +14,8 @@ pub struct Program {
     plan: Arc<Plan>,
     filters: Vec<Box<dyn Filter>>,
     tallies: Vec<Tally>,
+    /// Where the filters' log lines belong.
+    spans: Vec<tracing::Span>,
     registers: Registers,
     scratch: String,
     /// The filter that runs, by number.
@@ -93,7 +95,13 @@ impl Program {
     fn of(plan: Arc<Plan>) -> Program {
         let filters: Vec<_> = plan.filters.plugins.iter().map(|part| (part.for_worker)()).collect();
         let tallies = vec![Tally::default(); filters.len()];
-        Program { plan, filters, tallies, registers: Registers::default(), scratch: String::new(), current: None }
+        let span = |filter: &FilterPart| {
+            let part = &filter.part;
+            tracing::info_span!("plugin", plugin.id = &*part.id, plugin.name = &*part.name)
+        };
+        let spans = plan.filters.plugins.iter().map(span).collect();
+        let (registers, scratch) = (Registers::default(), String::new());
+        Program { plan, filters, tallies, spans, registers, scratch, current: None }
     }
 
     /// The same program for another worker: its filters start anew, as they were configured.
@@ -177,7 +185,8 @@ impl Program {
         now: Timestamp,
         started: &mut Instant,
     ) {
-        let Some((part, filter)) = self.plan.filters.plugins.get(number).zip(self.filters.get_mut(number)) else {
+        let Some((part, filter)) = self.plan.filters.plugins.get(number).zip(self.filters.get_mut(number))
+        else {
             return;
         };
         let selection = self.registers.take(scope);
@@ -186,6 +195,7 @@ impl Program {
             return;
         }
         self.current = Some(number);
+        let entered = self.spans.get(number).map(tracing::Span::enter);
         let mut tally = Tally { events_in: selection.len() as u64, ..Tally::default() };
         let mut cx = FilterContext::new(now, &part.part.metrics, &part.decoration);
         batch.next_step();
@@ -198,6 +208,7 @@ impl Program {
             made.append(&mut cx.take_made());
             made.extend(flushed.into_iter().map(|event| (event, None)));
         }
+        drop(entered);
         tally.events_out = tally.events_in + made.len() as u64;
         tally.events_out -= self.settle(selection, scope, batch, made);
         let ended = Instant::now();

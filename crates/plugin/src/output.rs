@@ -12,25 +12,11 @@ use std::time::Duration;
 /// What the filters made of a batch; shared by all outputs, none of which changes it.
 ///
 /// The acks of the events' chunks settle when the last output lets go of it.
+#[derive(Debug)]
 pub struct FilteredBatch {
     events: Vec<Event>,
     acks: Vec<Ack>,
     byte_size: usize,
-    held: Option<Box<dyn Held>>,
-}
-
-/// Told when the last output lets go of a batch: dropping is the message.
-trait Held: Send + Sync {}
-
-impl<T: Send + Sync> Held for T {}
-
-impl std::fmt::Debug for FilteredBatch {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FilteredBatch")
-            .field("events", &self.events)
-            .field("acks", &self.acks)
-            .finish_non_exhaustive()
-    }
 }
 
 impl FilteredBatch {

@@ -64,10 +64,16 @@ fn to_boolean(value: ValueRef<'_>) -> Option<Value> {
     if text.split('\n').any(|line| is_word(line, ["true", "t", "yes", "y", "1"], ('1', '0'))) {
         return Some(Value::Bool(true));
     }
-    if text.is_empty() || text.split('\n').any(|line| is_word(line, ["false", "f", "no", "n", "0"], ('0', '0'))) {
+    if text.is_empty()
+        || text.split('\n').any(|line| is_word(line, ["false", "f", "no", "n", "0"], ('0', '0')))
+    {
         return Some(Value::Bool(false));
     }
-    tracing::warn!(value = crate::shared::excerpt(text), limited = true, "failed to convert a value into a boolean");
+    tracing::warn!(
+        value = crate::shared::excerpt(text),
+        limited = true,
+        "failed to convert a value into a boolean"
+    );
     None
 }
 
@@ -84,7 +90,9 @@ fn to_integer(value: ValueRef<'_>, eu: bool) -> Result<Option<Value>, Fault> {
         ValueRef::Str(text) => integer_of_text(text, eu)?,
         ValueRef::Float(float) if float.is_finite() => integer(format!("{:.0}", float.trunc())),
         ValueRef::Float(_) => return Err(Fault::new(ruby(value))),
-        ValueRef::Decimal(text) => Decimal::parse(text).and_then(|d| d.whole()).map(integer).ok_or_else(too_long)?,
+        ValueRef::Decimal(text) => {
+            Decimal::parse(text).and_then(|d| d.whole()).map(integer).ok_or_else(too_long)?
+        }
         ValueRef::Timestamp(timestamp) => Value::Int(timestamp.secs()),
         ValueRef::Null | ValueRef::Array(_) | ValueRef::Object(_) => {
             return Err(Fault::new(format!("no implicit conversion of {} into Integer", class(value))));
@@ -211,7 +219,8 @@ fn hex_digits(text: &str) -> Option<(bool, &str)> {
 /// `1f`, `1.8p3`; the nearest double up to the last bit.
 fn hex_float(negative: bool, text: &str) -> Option<f64> {
     let text = without_underscores(text)?;
-    let (mantissa, exponent) = text.split_once('p').map_or((&*text, Some(0)), |(m, e)| (m, e.parse::<i32>().ok()));
+    let (mantissa, exponent) =
+        text.split_once('p').map_or((&*text, Some(0)), |(m, e)| (m, e.parse::<i32>().ok()));
     let (whole, fraction) = mantissa.split_once('.').map_or((mantissa, "0"), |(w, f)| (w, f));
     if whole.is_empty() || fraction.is_empty() {
         return None;
@@ -259,7 +268,10 @@ mod tests {
         let field = FieldRef::literal("v");
         event.set(&field, value).unwrap();
         let value = event.get(&field).unwrap();
-        target.convert(value).map(|new| new.unwrap_or_else(|| value.to_value())).map_err(|fault| fault.to_string())
+        target
+            .convert(value)
+            .map(|new| new.unwrap_or_else(|| value.to_value()))
+            .map_err(|fault| fault.to_string())
     }
 
     fn text(result: Result<Value, String>) -> String {
@@ -349,7 +361,9 @@ mod tests {
 
     #[test]
     fn booleans() {
-        for (given, expected) in [("T", true), ("1x0", true), ("x\nyes", true), ("", false), ("0.0", false), ("No\n", false)] {
+        for (given, expected) in
+            [("T", true), ("1x0", true), ("x\nyes", true), ("", false), ("0.0", false), ("No\n", false)]
+        {
             assert_eq!(convert(Target::Boolean, given), Ok(Value::Bool(expected)), "{given}");
         }
         for given in ["on", "1.00", " true", "éé0"] {

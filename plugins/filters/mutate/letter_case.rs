@@ -72,7 +72,9 @@ fn write_title(c: char, out: &mut String) {
         _ => {
             let mut upper = c.to_uppercase();
             out.extend(upper.next());
-            out.extend(upper.flat_map(|c| if c == IOTA { IOTA_BELOW.to_lowercase() } else { c.to_lowercase() }));
+            out.extend(
+                upper.flat_map(|c| if c == IOTA { IOTA_BELOW.to_lowercase() } else { c.to_lowercase() }),
+            );
         }
     }
 }

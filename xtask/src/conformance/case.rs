@@ -1,7 +1,7 @@
 //! A case: what a pipeline is given, and what Logstash made of it.
 
-use super::json::Json;
 use super::yaml;
+use crate::json::Json;
 use anyhow::{Context as _, Result, bail};
 use base64::Engine as _;
 use std::collections::HashMap;

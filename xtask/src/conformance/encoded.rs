@@ -1,9 +1,9 @@
 //! Readers of encoded events whose text is free in some way: the order of keys, blanks, the width of a number.
 
 use super::case::Unstable;
-use super::json::Json;
 use super::literal;
 use super::msgpack;
+use crate::json::Json;
 use anyhow::{Context as _, Result};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -2,8 +2,8 @@
 
 use super::case::{Case, Kind};
 use super::encoded;
-use super::json::Json;
 use super::judge::Outcome;
+use crate::json::Json;
 use anyhow::{Context as _, Result, bail};
 use ferrostash_conf::{
     ConfKind, ConfSettings, Diagnostics, PipelineConf, PluginBlock, PluginKind, Protocol, SourceMap, Vars,

@@ -2,7 +2,7 @@
 
 use super::case::{Case, Expected, Kind, Unstable};
 use super::encoded;
-use super::json::Json;
+use crate::json::Json;
 
 /// What the engine made of a case.
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 //! Ruby's `inspect` and EDN, as far as events need them: hashes, lists, strings, and words kept as they stand.
 
-use super::json::Json;
+use crate::json::Json;
 use anyhow::{Result, bail};
 
 /// Reads one value. In Ruby's debug form list elements are `numbered`: `[0] "a"`.

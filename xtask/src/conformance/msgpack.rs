@@ -1,6 +1,6 @@
 //! MessagePack, as far as encoded events need it. Several values in a row become a list.
 
-use super::json::Json;
+use crate::json::Json;
 use anyhow::{Context as _, Result, bail};
 
 /// Reads all values in `bytes`.

@@ -75,7 +75,7 @@ fn message(panic: &(dyn Any + Send)) -> &str {
 mod tests {
     use super::*;
     use crate::conformance::case::{Expected, Kind};
-    use crate::conformance::json::Json;
+    use crate::json::Json;
 
     fn case(name: &str) -> Arc<Case> {
         Arc::new(Case {

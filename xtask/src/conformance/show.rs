@@ -49,7 +49,7 @@ fn given(case: &Case, out: &mut String) {
 }
 
 /// Lists one entry a line.
-fn lines(result: &super::json::Json) -> String {
+fn lines(result: &crate::json::Json) -> String {
     let mut out = String::new();
     for (key, value) in result.as_map().unwrap_or_default() {
         match value.as_list() {

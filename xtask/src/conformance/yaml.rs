@@ -1,6 +1,6 @@
 //! YAML files of cases as [`Json`].
 
-use super::json::Json;
+use crate::json::Json;
 use anyhow::{Context as _, Result, bail};
 use granit_parser::{Event, Parser, ScalarStyle, options};
 

@@ -18,11 +18,10 @@ fn row(setting: &SettingDoc) -> Vec<String> {
         Some(limitation) => format!("{}<br>*{}*", cell(setting.doc), cell(limitation)),
         None => cell(setting.doc),
     };
-    let default = Some(setting.default.to_string()).filter(|text| !text.is_empty());
     vec![
         code(setting.name),
-        cell(&setting.values.to_string()),
-        default.as_deref().map(code).unwrap_or_default(),
+        cell(&setting.values),
+        setting.default.map(code).unwrap_or_default(),
         if setting.per_pipeline { "yes" } else { "" }.to_owned(),
         meaning,
     ]

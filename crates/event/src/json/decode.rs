@@ -9,7 +9,7 @@
     reason = "positions come from scanning the same text, node ranges from this arena"
 )]
 
-use crate::event::{Event, Kind, Node, SetError, TextSpan, WELL_KNOWN};
+use crate::event::{EVENT_TEXT_BYTES_MAX, Event, Kind, Node, SetError, TextSpan, WELL_KNOWN};
 use crate::field_ref::{FieldRef, FieldRefError};
 use crate::key::KeyId;
 use crate::number::{Decimal, NUMBER_DIGITS_MAX};
@@ -96,6 +96,9 @@ impl Event {
         let start = skip_blank(text.as_bytes(), 0);
         if start == text.len() {
             return Ok(0);
+        }
+        if text.len() > EVENT_TEXT_BYTES_MAX {
+            return error("more text than an event holds", 0);
         }
         let mut event = Event::bare(text.len() + 64);
         event.text.push_str(text);

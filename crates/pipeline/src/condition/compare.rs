@@ -137,7 +137,10 @@ impl<'a> Decimal<'a> {
     }
 
     fn significant(&self) -> impl Iterator<Item = u8> + '_ {
-        self.digits.trim_end_matches(if self.digits.contains('.') { &['0', '.'][..] } else { &['0'] }).bytes().filter(|b| *b != b'.')
+        self.digits
+            .trim_end_matches(if self.digits.contains('.') { &['0', '.'][..] } else { &['0'] })
+            .bytes()
+            .filter(|b| *b != b'.')
     }
 }
 
@@ -160,7 +163,20 @@ mod tests {
 
     #[test]
     fn numbers_of_all_kinds_have_one_order() {
-        let ascending = ["-1E+30", "-12345678901234567890", "-1.5", "-1", "0", "0.00010", "0.5", "1", "1.50", "12", "1E+2", "12345678901234567890"];
+        let ascending = [
+            "-1E+30",
+            "-12345678901234567890",
+            "-1.5",
+            "-1",
+            "0",
+            "0.00010",
+            "0.5",
+            "1",
+            "1.50",
+            "12",
+            "1E+2",
+            "12345678901234567890",
+        ];
         for (i, a) in ascending.iter().enumerate() {
             for (j, b) in ascending.iter().enumerate() {
                 assert_eq!(order_decimals(a, b), i.cmp(&j), "{a} and {b}");
@@ -171,7 +187,10 @@ mod tests {
         }
         let mixed = order_numbers(ValueRef::Decimal("5.5"), ValueRef::Int(5));
         assert_eq!(mixed, Some(Ordering::Greater));
-        assert_eq!(order_numbers(ValueRef::BigInt("12345678901234567890"), ValueRef::Float(1.5)), Some(Ordering::Greater));
+        assert_eq!(
+            order_numbers(ValueRef::BigInt("12345678901234567890"), ValueRef::Float(1.5)),
+            Some(Ordering::Greater)
+        );
         assert_eq!(order_numbers(ValueRef::Float(f64::NAN), ValueRef::Int(1)), None);
     }
 }

@@ -3,12 +3,14 @@
 use super::compare::{equal, order};
 use super::test::{Constant, Order, Test, Texts};
 use ferrostash_conf::{
-    CompareOperator, ConfKind, ConfValue, Condition, ConditionKind, Diagnostic, Diagnostics, Operand, SourceMap, Span,
+    CompareOperator, Condition, ConditionKind, ConfKind, ConfValue, Diagnostic, Diagnostics, Operand,
+    SourceMap, Span,
 };
 use ferrostash_event::FieldRef;
 use ferrostash_grok::Regex;
 
-const UNEXPECTED: &str = "Java::OrgLogstashConfigIrCompiler::EventCondition::Compiler::UnexpectedTypeException";
+const UNEXPECTED: &str =
+    "Java::OrgLogstashConfigIrCompiler::EventCondition::Compiler::UnexpectedTypeException";
 
 /// Compiles one condition. Where a method returns `None`, what is wrong was reported.
 pub(super) struct Compiler<'a> {
@@ -29,7 +31,9 @@ impl<'a> Compiler<'a> {
             ConditionKind::Not(inner) => self.test(inner).map(negated),
             ConditionKind::Truthy(Operand::Field { field, .. }) => Some(Test::Truthy(field.clone())),
             ConditionKind::Truthy(Operand::Constant(value)) => Some(Test::Constant(is_truthy(value))),
-            ConditionKind::Compare { left, operator, right } => self.compare(condition.span, left, *operator, right),
+            ConditionKind::Compare { left, operator, right } => {
+                self.compare(condition.span, left, *operator, right)
+            }
             ConditionKind::In { item, list } => self.membership(condition.span, item, list),
             ConditionKind::Match { subject, pattern, pattern_span } => {
                 self.matches(condition.span, subject, pattern, *pattern_span)
@@ -51,7 +55,13 @@ impl<'a> Compiler<'a> {
         Some(Box::new((left?, right?)))
     }
 
-    fn compare(&mut self, span: Span, left: &Operand, operator: CompareOperator, right: &Operand) -> Option<Test> {
+    fn compare(
+        &mut self,
+        span: Span,
+        left: &Operand,
+        operator: CompareOperator,
+        right: &Operand,
+    ) -> Option<Test> {
         let wanted = Order::of(operator);
         let (field, other, wanted) = match (left, right) {
             (Operand::Field { field, .. }, other) => (field, other, wanted),
@@ -67,7 +77,9 @@ impl<'a> Compiler<'a> {
                 Test::OrderFields(field.clone(), wanted, other.clone())
             }
             (Operand::Constant(value), None) => Test::Equal(field.clone(), self.scalar(value)?),
-            (Operand::Constant(value), Some(wanted)) => Test::Order(field.clone(), wanted, self.scalar(value)?),
+            (Operand::Constant(value), Some(wanted)) => {
+                Test::Order(field.clone(), wanted, self.scalar(value)?)
+            }
         };
         Some(if operator == CompareOperator::NotEqual { negated(test) } else { test })
     }

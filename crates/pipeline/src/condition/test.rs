@@ -72,10 +72,16 @@ impl Test {
             Test::Xor(sides) => sides.0.ask(event, scratch)? != sides.1.ask(event, scratch)?,
             Test::Not(test) => !test.ask(event, scratch)?,
             Test::Truthy(field) => event.get(field).is_some_and(ValueRef::is_truthy),
-            Test::Equal(field, constant) => event.get(field).is_some_and(|value| equal(value, constant.value())),
+            Test::Equal(field, constant) => {
+                event.get(field).is_some_and(|value| equal(value, constant.value()))
+            }
             Test::EqualFields(left, right) => equal_fields(event.get(left), event.get(right)),
-            Test::Order(field, wanted, constant) => wanted.accepts(order(event.get(field), Some(constant.value()))?),
-            Test::OrderFields(left, wanted, right) => wanted.accepts(order(event.get(left), event.get(right))?),
+            Test::Order(field, wanted, constant) => {
+                wanted.accepts(order(event.get(field), Some(constant.value()))?)
+            }
+            Test::OrderFields(left, wanted, right) => {
+                wanted.accepts(order(event.get(left), event.get(right))?)
+            }
             Test::FieldInText(field, text) => event.get_str(field).is_some_and(|part| contains(text, part)),
             Test::TextInField(part, field) => match event.get(field) {
                 Some(ValueRef::Str(text)) => contains(text, part),
@@ -86,7 +92,9 @@ impl Test {
                 Some(ValueRef::Array(list)) => list.iter().any(|item| equal(number.value(), item)),
                 _ => false,
             },
-            Test::FieldInList(field, texts) => event.get(field).is_some_and(|value| texts.contain(value, scratch)),
+            Test::FieldInList(field, texts) => {
+                event.get(field).is_some_and(|value| texts.contain(value, scratch))
+            }
             Test::FieldInField(item, list) => field_in_field(event.get(item), event.get(list)),
             Test::Match(field, regex) => match event.get_str(field) {
                 Some(text) => regex.is_match(text)?,
@@ -185,7 +193,11 @@ impl Order {
 
 impl Texts {
     pub(super) fn new(texts: Vec<Box<str>>) -> Texts {
-        if texts.len() < LIST_HASHED_FROM { Texts::Few(texts.into()) } else { Texts::Many(texts.into_iter().collect()) }
+        if texts.len() < LIST_HASHED_FROM {
+            Texts::Few(texts.into())
+        } else {
+            Texts::Many(texts.into_iter().collect())
+        }
     }
 
     fn contain(&self, value: ValueRef<'_>, scratch: &mut String) -> bool {

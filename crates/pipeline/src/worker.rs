@@ -1,0 +1,166 @@
+//! A worker: takes batches from the queue, runs its program, hands the result to the outputs.
+
+use crate::ledger::{Flight, Ledger};
+use crate::output_queue::{Item, OutputQueue, Ticket};
+use crate::pipeline::State;
+use crate::program::{DeadEvent, Outcome, Program};
+use ferrostash_event::Event;
+use ferrostash_plugin::{Ack, DeadLetters, FilteredBatch, OutputBatch, Shutdown};
+use ferrostash_queue::MemoryQueue;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+/// How often filters are asked for what they keep.
+pub(crate) const FLUSH_EVERY: Duration = Duration::from_secs(5);
+
+/// What the workers of a pipeline share.
+pub(crate) struct Shop {
+    pub(crate) queue: Arc<MemoryQueue>,
+    pub(crate) outputs: Vec<OutputQueue>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) state: Arc<State>,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) dead_letters: Arc<dyn DeadLetters>,
+    pub(crate) batch_size: usize,
+    pub(crate) batch_delay: Duration,
+}
+
+pub(crate) struct Worker {
+    program: Program,
+    shop: Arc<Shop>,
+}
+
+impl Worker {
+    pub(crate) fn new(program: Program, shop: Arc<Shop>) -> Worker {
+        Worker { program, shop }
+    }
+
+    /// Works until the queue is closed and empty.
+    pub(crate) async fn run(mut self) -> Worker {
+        let flushes = self.program.flushes_periodically();
+        let mut flush_at = Instant::now() + FLUSH_EVERY;
+        loop {
+            if flushes && flush_at <= Instant::now() {
+                self.flush(false).await;
+                flush_at = Instant::now() + FLUSH_EVERY;
+            }
+            let pull = self.shop.queue.pull(self.shop.batch_size, self.shop.batch_delay);
+            let pulled = match flushes {
+                false => pull.await,
+                true => match timeout_at(flush_at, pull).await {
+                    Ok(pulled) => pulled,
+                    Err(_) => continue,
+                },
+            };
+            let Some(pulled) = pulled else { return self };
+            self.batch(pulled.events, pulled.acks).await;
+            // A full queue never makes this task wait; others want the thread too.
+            tokio::task::coop::consume_budget().await;
+        }
+    }
+
+    async fn batch(&mut self, events: Vec<Event>, acks: Vec<Ack>) {
+        let started = Instant::now();
+        let ledger = Arc::clone(&self.shop.ledger);
+        let pulled = InFilters::new(Arc::clone(&ledger), events.len());
+        match catch_unwind(AssertUnwindSafe(|| self.program.run(events))) {
+            Ok(outcome) => {
+                ledger.filtered.add(pulled.events);
+                self.shop.hand_on(outcome, acks, pulled).await;
+            }
+            Err(_) => {
+                acks.iter().for_each(Ack::abandon);
+                ledger.abandoned.add(pulled.events);
+                self.panicked();
+            }
+        }
+        ledger.duration.add(started.elapsed());
+    }
+
+    /// Takes on what filters keep; `at_end` when no event will follow.
+    pub(crate) async fn flush(&mut self, at_end: bool) {
+        match catch_unwind(AssertUnwindSafe(|| self.program.flush(at_end))) {
+            Ok(outcome) => {
+                let none = InFilters::new(Arc::clone(&self.shop.ledger), 0);
+                self.shop.hand_on(outcome, Vec::new(), none).await;
+            }
+            Err(_) => self.panicked(),
+        }
+    }
+
+    /// The filters may be in any state: the worker goes on with fresh ones.
+    fn panicked(&mut self) {
+        self.shop.state.turn_red();
+        let plugin = self.program.current_plugin();
+        let (id, name) = plugin.map_or(("", ""), |part| (&part.id, &part.name));
+        tracing::error!(plugin.id = id, plugin = name, "A filter panicked; its batch is abandoned.");
+        self.program = self.program.for_worker();
+    }
+}
+
+impl Shop {
+    /// Hands what came out of the filters to the outputs, waiting for those whose queue is full.
+    async fn hand_on(&self, outcome: Outcome, acks: Vec<Ack>, pulled: InFilters) {
+        let Outcome { events, routes, dead, created } = outcome;
+        let cancelled = (pulled.events + created as u64).saturating_sub((events.len() + dead.len()) as u64);
+        self.ledger.created.add(created as u64);
+        self.ledger.dropped.add(cancelled);
+        self.ledger.out.add(events.len() as u64);
+        self.ledger.dead_lettered.add(dead.len() as u64);
+        let flight = Arc::new(Flight::new(Arc::clone(&self.ledger), events.len(), self.queue.busy()));
+        drop(pulled);
+        self.bury(dead, &acks).await;
+        let shared: Arc<[Ack]> = acks.as_slice().into();
+        let batch = Arc::new(FilteredBatch::new(events, acks));
+        // First everybody who has room, then those who make the worker wait.
+        let mut waiting = Vec::new();
+        for (output, selection) in self.outputs.iter().zip(routes) {
+            if selection.is_empty() {
+                continue;
+            }
+            let ticket = Ticket::new(Arc::clone(&flight), Arc::clone(&shared));
+            let item = Item { batch: OutputBatch::new(Arc::clone(&batch), selection), ticket };
+            waiting.extend(output.try_send(item).err().map(|item| (output, item)));
+        }
+        drop((flight, shared, batch));
+        for (output, item) in waiting {
+            tokio::select! {
+                () = output.send(item) => {}
+                // What was to be sent is abandoned with it.
+                () = self.shutdown.abandoned() => {}
+            }
+        }
+    }
+
+    /// Writes to the dead letter queue.
+    async fn bury(&self, dead: Vec<DeadEvent>, acks: &[Ack]) {
+        for DeadEvent { event, reason } in dead {
+            tokio::select! {
+                () = self.dead_letters.write(&event, &reason) => {}
+                () = self.shutdown.abandoned() => acks.iter().for_each(Ack::abandon),
+            }
+        }
+    }
+}
+
+/// Events that were pulled and are with the filters.
+struct InFilters {
+    ledger: Arc<Ledger>,
+    events: u64,
+}
+
+impl InFilters {
+    fn new(ledger: Arc<Ledger>, events: usize) -> InFilters {
+        let events = events as u64;
+        ledger.in_flight.add(events);
+        InFilters { ledger, events }
+    }
+}
+
+impl Drop for InFilters {
+    fn drop(&mut self) {
+        self.ledger.in_flight.subtract(self.events);
+    }
+}

@@ -1,0 +1,156 @@
+//! The way of a file's events into the queue: collected into chunks, each with an ack that carries a position.
+
+use ferrostash_event::{Event, FieldRef};
+use ferrostash_plugin::{AckTracker, Codec, Ecs, InputContext};
+use std::sync::Arc;
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// A chunk holds this many batches of the pipeline.
+const BATCHES_PER_CHUNK: usize = 8;
+/// Bytes of lines in a chunk before it is pushed, however few the events are.
+const CHUNK_BYTES: usize = 1 << 20;
+/// Tag of an event whose line was longer than [`super::reader::LINE_BYTES_MAX`].
+pub(super) const CUT_TAG: &str = "_line_too_long";
+
+/// The input is to stop; what was on its way is abandoned, and read again by the next run.
+#[derive(Debug)]
+pub(super) struct Stopped;
+
+/// The fields that tell where an event comes from.
+#[derive(Clone, Debug)]
+pub(super) struct Fields {
+    host: Arc<str>,
+    host_field: FieldRef,
+    path_field: FieldRef,
+    metadata_host: FieldRef,
+    metadata_path: FieldRef,
+}
+
+impl Fields {
+    pub(super) fn new(ecs: Ecs, host: Arc<str>) -> Fields {
+        let metadata = FieldRef::literal("@metadata");
+        Fields {
+            host,
+            host_field: ecs.pick(FieldRef::literal("host"), FieldRef::literal("host").child("name")),
+            path_field: ecs
+                .pick(FieldRef::literal("path"), FieldRef::literal("log").child("file").child("path")),
+            metadata_host: metadata.child("host"),
+            metadata_path: metadata.child("path"),
+        }
+    }
+
+    /// What the event has already stays. Setting fails only where the codec put something else in the way.
+    fn apply(&self, event: &mut Event, path: &str) {
+        let _ = event.set_str(&self.metadata_path, path);
+        let _ = event.set_str(&self.metadata_host, &self.host);
+        for (field, from) in [(&self.host_field, &self.metadata_host), (&self.path_field, &self.metadata_path)] {
+            if !event.contains(field)
+                && let Some(text) = event.str_span(from)
+            {
+                let _ = event.set_slice(field, text);
+            }
+        }
+    }
+}
+
+/// Collects events and pushes them.
+pub(super) struct Feed {
+    cx: InputContext,
+    handle: Handle,
+    stop: CancellationToken,
+    fields: Fields,
+    events: Vec<Event>,
+    bytes: usize,
+    events_max: usize,
+    /// After the stop, until when the last events may wait for a place in the queue.
+    deadline: Option<Instant>,
+}
+
+impl Feed {
+    pub(super) fn new(cx: InputContext, handle: Handle, stop: CancellationToken, fields: Fields) -> Feed {
+        let events_max = cx.batch_size.max(1).saturating_mul(BATCHES_PER_CHUNK);
+        Feed { cx, handle, stop, fields, events: Vec::new(), bytes: 0, events_max, deadline: None }
+    }
+
+    pub(super) fn codec(&self) -> Box<dyn Codec> {
+        self.cx.codec_for_stream()
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stop.is_cancelled()
+    }
+
+    /// From now on pushes wait for the queue until `deadline`, not until the stop.
+    pub(super) fn finish_until(&mut self, deadline: Instant) {
+        self.deadline = Some(deadline);
+    }
+
+    /// Waits, at most until the stop.
+    pub(super) fn sleep(&self, time: std::time::Duration) {
+        let _ = self.handle.block_on(async { tokio::time::timeout(time, self.stop.cancelled()).await });
+    }
+
+    /// Hands a line to its codec; whether events came of it.
+    pub(super) fn decode(&mut self, codec: &mut dyn Codec, line: &[u8], path: &str, is_cut: bool) -> bool {
+        let before = self.events.len();
+        let Feed { fields, events, .. } = self;
+        codec.decode(line, &mut |mut event| {
+            fields.apply(&mut event, path);
+            if is_cut {
+                event.tag(CUT_TAG);
+            }
+            events.push(event);
+        });
+        self.bytes += line.len();
+        self.events.len() > before
+    }
+
+    /// Takes what a codec kept back.
+    pub(super) fn flush(&mut self, codec: &mut dyn Codec, path: &str) {
+        let Feed { fields, events, .. } = self;
+        codec.flush(&mut |mut event| {
+            fields.apply(&mut event, path);
+            events.push(event);
+        });
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.events.len() >= self.events_max || self.bytes >= CHUNK_BYTES
+    }
+
+    /// Pushes what was collected; once it has settled, everything before `position` is done.
+    pub(super) fn push(&mut self, acks: &mut AckTracker<u64>, position: u64) -> Result<(), Stopped> {
+        let room = Vec::with_capacity(if self.is_full() { self.events.len() } else { 0 });
+        let events = std::mem::replace(&mut self.events, room);
+        self.bytes = 0;
+        let Feed { cx, handle, stop, deadline, .. } = self;
+        let stopped = async {
+            match *deadline {
+                None => stop.cancelled().await,
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+            }
+        };
+        handle.block_on(async {
+            tokio::pin!(stopped);
+            let ack = tokio::select! {
+                biased;
+                ack = acks.issue(position) => ack,
+                () = &mut stopped => return Err(Stopped),
+            };
+            if events.is_empty() {
+                return Ok(());
+            }
+            let ours = ack.clone();
+            tokio::select! {
+                biased;
+                pushed = cx.push(events, Some(ack)) => pushed.map_err(|_| Stopped),
+                () = &mut stopped => {
+                    ours.abandon();
+                    Err(Stopped)
+                }
+            }
+        })
+    }
+}
