@@ -2,7 +2,12 @@
 //!
 //! This package is the process and nothing else: command line, settings, logging, and the start of the pipelines.
 
+mod agent;
+mod api;
 pub mod cli;
+mod data_dir;
+mod dead_letters;
+mod generation;
 pub mod logging;
 pub mod plugins;
 pub mod settings;
@@ -11,8 +16,17 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use std::sync::Arc;
+
+use agent::{Agent, Ending};
+use api::Node;
 use cli::{Action, exit};
-use settings::{Inputs, Settings};
+use data_dir::DataDir;
+use ferrostash_conf::Vars;
+use ferrostash_pipeline::Runtimes;
+use ferrostash_plugin::Bus;
+use generation::{Draft, Workshop};
+use settings::{Inputs, PipelineSettings, Settings};
 
 /// Runs the process with these arguments (without the program's name) and this environment, to its end.
 #[must_use]
@@ -30,14 +44,14 @@ pub fn run(
             // Variables that are not UTF-8 can be no setting and no `${VAR}`.
             let env =
                 env.into_iter().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
-            start(&Inputs { flags, env: env.collect(), keystore: None }, &warnings)
+            start(Inputs { flags, env: env.collect(), keystore: None }, &warnings)
         }
         Err(error) => failed(&error),
     }
 }
 
-fn start(inputs: &Inputs, warnings: &[String]) -> ExitCode {
-    let settings = match Settings::load(inputs) {
+fn start(inputs: Inputs, warnings: &[String]) -> ExitCode {
+    let settings = match Settings::load(&inputs) {
         Ok(settings) => settings,
         Err(problems) => return failed(&problems),
     };
@@ -50,14 +64,106 @@ fn start(inputs: &Inputs, warnings: &[String]) -> ExitCode {
     for warning in settings.warnings {
         tracing::warn!(target: "logstash.settings", "{}", warning.one_line());
     }
-    let pipelines = match settings.value.pipelines(inputs) {
+    let pipelines = match settings.value.pipelines(&inputs) {
         Ok(pipelines) => pipelines,
         Err(problems) => return failed(&problems),
     };
     for warning in pipelines.warnings {
         tracing::warn!(target: "logstash.config.source.multilocal", "{}", warning.one_line());
     }
-    failed(&"ERROR: this build has no engine: it checks flags and settings only")
+    let workshop = Workshop {
+        registry: plugins::registry(),
+        bus: Bus::default(),
+        vars: Vars::new().with_environment(inputs.env.clone()),
+        path_data: settings.value.path_data.clone(),
+        host: host_name(),
+    };
+    match settings.value.test_and_exit {
+        true => test(&pipelines.value, &workshop),
+        false => serve(settings.value, inputs, pipelines.value, workshop),
+    }
+}
+
+/// `-t`: builds every pipeline, opens nothing.
+fn test(pipelines: &[PipelineSettings], workshop: &Workshop) -> ExitCode {
+    let drafts = pipelines.iter().map(|settings| Draft::read(settings, &workshop.vars).build(workshop));
+    let (good, bad): (Vec<_>, Vec<_>) = drafts.partition(Result::is_ok);
+    for warning in good.into_iter().flatten().flat_map(|(_, warnings)| warnings) {
+        let _ = write!(std::io::stderr(), "{warning}");
+    }
+    let bad: Vec<_> = bad.into_iter().filter_map(Result::err).collect();
+    for invalid in &bad {
+        let _ = write!(std::io::stderr(), "{}", invalid.report);
+    }
+    match bad.first() {
+        None => {
+            let _ = writeln!(std::io::stdout(), "Configuration OK");
+            ExitCode::from(exit::OK)
+        }
+        Some(first) => {
+            let reason = format!("Reason: Unable to configure plugins: ({}) {}", first.class, first.sentence);
+            tracing::error!(target: "logstash.runner", fatal = true, "The given configuration is invalid. {reason}");
+            ExitCode::from(exit::ERROR)
+        }
+    }
+}
+
+/// Runs the pipelines until their end.
+fn serve(settings: Settings, inputs: Inputs, pipelines: Vec<PipelineSettings>, workshop: Workshop) -> ExitCode {
+    let data = match DataDir::open(&settings.path_data) {
+        Ok(data) => data,
+        Err(error) => return failed(&format!("ERROR: {error}")),
+    };
+    let workers = pipelines.iter().map(PipelineSettings::worker_count).max().unwrap_or(1);
+    let runtimes = match (runtime("io", IO_THREADS), runtime("worker", workers)) {
+        (Ok(io), Ok(workers)) => (io, workers),
+        (Err(error), _) | (_, Err(error)) => return failed(&format!("ERROR: threads can't be started: {error}")),
+    };
+    let handles = Runtimes { io: runtimes.0.handle().clone(), workers: runtimes.1.handle().clone() };
+    tracing::info!(
+        target: "logstash.runner",
+        version = env!("CARGO_PKG_VERSION"),
+        "logstash.version" = "9.5.2",
+        "Starting ferrostash"
+    );
+    let api_settings = settings.api.clone();
+    let node = Node::new(&settings, &data.node_id, &workshop.registry);
+    let agent = Agent::new(settings, inputs, workshop, handles);
+    let ending = runtimes.0.block_on(async {
+        if api_settings.enabled {
+            match api::start(&api_settings, node, Arc::clone(&agent.view)).await {
+                Ok(address) => tracing::info!(
+                    target: "logstash.agent",
+                    port = address.port(),
+                    ssl_enabled = false,
+                    "Successfully started Logstash API endpoint"
+                ),
+                Err(error) => {
+                    tracing::error!(target: "logstash.agent", fatal = true, "the API can't be started: {error}");
+                    return Ending::Failed;
+                }
+            }
+        }
+        agent.run(pipelines).await
+    });
+    if ending != Ending::Now {
+        tracing::info!(target: "logstash.runner", "Logstash shut down.");
+    }
+    // Threads that hang in a read of standard input or a dead disk are not waited for.
+    runtimes.1.shutdown_background();
+    runtimes.0.shutdown_background();
+    ExitCode::from(if ending == Ending::Orderly { exit::OK } else { exit::ERROR })
+}
+
+/// Threads for sockets, files and the API; filters have their own.
+const IO_THREADS: usize = 2;
+
+fn runtime(name: &str, threads: usize) -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(threads).thread_name(name).enable_all().build()
+}
+
+fn host_name() -> Arc<str> {
+    gethostname::gethostname().to_string_lossy().into()
 }
 
 fn failed(error: &impl std::fmt::Display) -> ExitCode {

@@ -5,5 +5,10 @@ use ferrostash_plugin::Registry;
 /// All plugins of this program.
 #[must_use]
 pub fn registry() -> Registry {
-    Registry::new(&[ferrostash_codecs::PLUGINS, ferrostash_inputs::PLUGINS, ferrostash_outputs::PLUGINS])
+    Registry::new(&[
+        ferrostash_codecs::PLUGINS,
+        ferrostash_filters::PLUGINS,
+        ferrostash_inputs::PLUGINS,
+        ferrostash_outputs::PLUGINS,
+    ])
 }

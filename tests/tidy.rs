@@ -1,5 +1,12 @@
 //! The house rules that a compiler does not know: who may depend on whom, and that nothing is left out silently.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail loudly, and so do their helpers"
+)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -177,12 +184,13 @@ fn linked_with<'a>(id: &'a str, nodes: &BTreeMap<&'a str, &'a Value>) -> BTreeSe
 /// `mod NAME;` and the entries of `PLUGINS` in a plugin crate's `lib.rs`.
 fn lib_of(folder: &Path) -> (BTreeSet<String>, Vec<String>) {
     let lib = read(&folder.join("lib.rs"));
-    let module = |line: &str| Some(line.trim().strip_prefix("mod ")?.strip_suffix(';')?.to_owned());
-    let modules = lib.lines().filter_map(module).collect();
-    let listed = match lib.split_once("PLUGINS: &[&PluginDef] = &[") {
-        Some((_, rest)) => rest.split_once("];").unwrap().0,
-        None => "",
+    let module = |line: &str| {
+        let bare = line.trim_start_matches("pub(crate) ").trim_start_matches("pub ");
+        Some(bare.strip_prefix("mod ")?.strip_suffix(';')?.to_owned())
     };
+    let modules = lib.lines().filter_map(module).collect();
+    let list = lib.split_once("PLUGINS: &[&PluginDef] =").and_then(|cut| cut.1.split_once("];"));
+    let listed = list.map_or("", |cut| cut.0.trim().trim_start_matches("&["));
     let uncommented = listed.lines().map(|line| line.split("//").next().unwrap()).collect::<String>();
     let entry = |entry: &str| entry.trim().strip_prefix('&').map(str::to_owned);
     (modules, uncommented.split(',').filter_map(entry).collect())

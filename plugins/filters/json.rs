@@ -229,7 +229,7 @@ mod tests {
     fn fields_are_set_in_order() {
         assert_eq!(
             run_message("", r#"{"[a][b]":1,"c.d":2,"a":{"x":[null,1.50]}}"#),
-            r#"{"c.d":2,"a":{"x":[null,1.5]}}"#
+            r#"{"a":{"x":[null,1.50]},"c.d":2}"#
         );
         assert_eq!(
             run("", r#"{"message":"{\"ok\":1,\"[bad\":2,\"after\":3}"}"#),

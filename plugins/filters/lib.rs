@@ -4,7 +4,9 @@
 //! so when it is built. A filter never fails: it tags the event, counts, logs, and lets it go on.
 
 mod clone;
+mod date;
 mod drop;
+mod grok;
 mod json;
 mod mutate;
 mod shared;
@@ -14,7 +16,7 @@ use ferrostash_plugin::PluginDef;
 
 /// The filters of this crate, by name.
 pub static PLUGINS: &[&PluginDef] =
-    &[&clone::PLUGIN, &drop::PLUGIN, &json::PLUGIN, &mutate::PLUGIN, &split::PLUGIN];
+    &[&clone::PLUGIN, &date::PLUGIN, &drop::PLUGIN, &grok::PLUGIN, &json::PLUGIN, &mutate::PLUGIN, &split::PLUGIN];
 
 #[cfg(test)]
 mod tests {

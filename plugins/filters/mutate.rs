@@ -261,6 +261,7 @@ fn separator(value: &ConfValue) -> Separator {
         ConfKind::Int(_) | ConfKind::BigInt(_) => "Integer",
         ConfKind::Float(_) => "Float",
         ConfKind::Bool(_) => "Boolean",
+        ConfKind::Missing => "NilClass",
         ConfKind::Array(_) => "Array",
         ConfKind::Hash(_) | ConfKind::Plugin(_) => "Hash",
     })
@@ -283,7 +284,10 @@ mod tests {
     #[test]
     fn the_order_is_mutates_own() {
         assert_eq!(
-            run(r#"merge => { v => "w" } join => { v => "+" } split => { v => "," }"#.replace("v =>", "'v' =>").as_str(), r#"{"v":"a,b","w":"c"}"#),
+            run(
+                r#"merge => { "v" => "w" } join => { "v" => "+" } split => { "v" => "," }"#,
+                r#"{"v":"a,b","w":"c"}"#
+            ),
             r#"{"v":["a+b","c"],"w":"c"}"#
         );
         assert_eq!(
@@ -336,11 +340,17 @@ mod tests {
 
     #[test]
     fn values() {
-        let options = r#"replace => { "i" => 5 "f" => 2.50 "l" => ["x", 3] "h" => { "k" => "v" } "[n][x]" => "%{a}-%{b}" }"#;
-        assert_eq!(
-            run(options, r#"{"a":[1,2],"b":1.0}"#),
-            r#"{"a":[1,2],"b":1.0,"i":"5","f":"2.5","l":"[\"x\", 3]","h":"{\"k\" => \"v\"}","n":{"x":"1,2-1.0"}}"#
-        );
+        for (value, text) in [
+            ("5", "5"),
+            ("2.50", "2.5"),
+            ("true", "true"),
+            (r#"["x", 3]"#, r#"[\"x\", 3]"#),
+            (r#"{ "k" => "v" }"#, r#"{\"k\" => \"v\"}"#),
+            (r#""%{b}-%{c}""#, "1,2.0-%{c}"),
+        ] {
+            let options = format!(r#"replace => {{ "[n][a]" => {value} }}"#);
+            assert_eq!(run(&options, r#"{"b":[1,2.0]}"#), format!(r#"{{"b":[1,2.0],"n":{{"a":"{text}"}}}}"#));
+        }
         assert_eq!(
             run(r#"update => { "a" => "%{b}" "c" => "never" }"#, r#"{"a":null,"b":1}"#),
             r#"{"a":"1","b":1}"#

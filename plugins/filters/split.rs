@@ -138,10 +138,10 @@ impl Split {
 }
 
 fn emit(base: &Event, target: &FieldRef, value: ValueRef<'_>, cx: &mut FilterContext<'_>) {
-    let mut piece = base.clone();
-    match piece.set_ref(target, value) {
-        Ok(()) => cx.emit_matched(piece),
+    match base.clone_with(target, value) {
+        Ok(piece) => cx.emit_matched(piece),
         Err(error) => {
+            let mut piece = base.clone();
             fail(&mut piece, &error.to_string());
             cx.emit(piece);
         }

@@ -2,6 +2,7 @@
 
 use ferrostash_plugin::PluginDef;
 
+mod file;
 mod generator;
 mod heartbeat;
 mod pipeline;
@@ -9,7 +10,7 @@ mod stdin;
 
 /// The inputs of this crate.
 pub static PLUGINS: &[&PluginDef] =
-    &[&generator::PLUGIN, &heartbeat::PLUGIN, &pipeline::PLUGIN, &stdin::PLUGIN];
+    &[&file::PLUGIN, &generator::PLUGIN, &heartbeat::PLUGIN, &pipeline::PLUGIN, &stdin::PLUGIN];
 
 #[cfg(test)]
 mod tests {

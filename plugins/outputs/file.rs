@@ -32,8 +32,9 @@ pub(crate) struct FileOptions {
     path: Template,
     /// Seconds between flushes in Logstash. Here every batch is handed to the operating system at once, which is what a
     /// flush does.
-    #[option(rename = "flush_interval", default = 2)]
-    _flush_interval: f64,
+    #[option(default = 2)]
+    #[expect(dead_code, reason = "every write is a flush")]
+    flush_interval: f64,
     /// Compress with gzip. The stream is brought to a byte border with each write, so that delivered events survive a crash.
     #[option(default = false)]
     gzip: bool,

@@ -2,6 +2,13 @@
 //!
 //! Each starts its own process with its own folders and ports, and stops it by its handle.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail loudly, and so do their helpers"
+)]
+
 mod check;
 mod cli;
 mod elasticsearch;

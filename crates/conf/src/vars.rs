@@ -159,7 +159,8 @@ impl<'t> Placeholder<'t> {
 
     /// The one that is the whole text.
     fn whole(text: &'t str) -> Option<Placeholder<'t>> {
-        Placeholder::at(text, 0).filter(|found| found.range == (0..text.len()))
+        let at_start = text.starts_with("${").then(|| Placeholder::at(text, 0)).flatten();
+        at_start.filter(|found| found.range == (0..text.len()))
     }
 }
 
@@ -353,6 +354,7 @@ mod tests {
         assert_eq!(expanded("${NO:a b:c}"), "\"a b:c\"");
         assert_eq!(expanded("${NO:}"), "\"\"");
         assert_eq!(expanded("${AGAIN}"), "\"one\"");
+        assert_eq!(expanded("%{E_A}"), "\"%{E_A}\"");
         // The event's own fields are not meant.
         assert_eq!(expanded("%{E_A}"), "\"%{E_A}\"");
     }

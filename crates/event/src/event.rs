@@ -393,6 +393,26 @@ impl Event {
         self.set_node(field, node)
     }
 
+    /// A copy of this event with `field` set to a copy of a value of another one: [`Event::clone`] and
+    /// [`Event::set_ref`] in memory that has room for both and for some more fields.
+    pub fn clone_with(&self, field: &FieldRef, value: ValueRef<'_>) -> Result<Event, SetError> {
+        const ROOM: Weight = Weight { text: 64, nodes: 32, ranges: 4 };
+        let mut weight = ROOM;
+        weight.add(value);
+        let mut copy = Event {
+            text: String::with_capacity(self.text.len() + weight.text),
+            nodes: Vec::with_capacity(self.nodes.len() + weight.nodes),
+            ranges: Vec::with_capacity(self.ranges.len() + weight.ranges),
+            cancelled: self.cancelled,
+            compacted_bytes: self.compacted_bytes,
+        };
+        copy.text.push_str(&self.text);
+        copy.nodes.extend_from_slice(&self.nodes);
+        copy.ranges.extend_from_slice(&self.ranges);
+        copy.set_ref(field, value)?;
+        Ok(copy)
+    }
+
     /// Sets `field` to a string.
     pub fn set_str(&mut self, field: &FieldRef, text: &str) -> Result<(), SetError> {
         let node = self.push_str(text);
@@ -703,9 +723,15 @@ impl Event {
 
     /// Copies a range of another event, deeply.
     fn adopt_members(&mut self, other: &Event, range: u32, spans: &mut Spans) -> u32 {
-        let members: Vec<Node> =
-            other.members(range).iter().map(|node| self.adopt_node(other, *node, spans)).collect();
-        self.push_range(&members)
+        let (members, start) = (other.members(range), self.nodes.len());
+        let len = members.len() as u32;
+        // The places first: what the members hold comes behind them.
+        self.nodes.resize(start + members.len(), Node::NULL);
+        for (at, node) in members.iter().enumerate() {
+            self.nodes[start + at] = self.adopt_node(other, *node, spans);
+        }
+        self.ranges.push(Range { start: start as u32, len, cap: len });
+        (self.ranges.len() - 1) as u32
     }
 
     fn adopt_node(&mut self, other: &Event, node: Node, spans: &mut Spans) -> Node {
@@ -946,6 +972,30 @@ impl Event {
     }
 }
 
+/// What a value takes in an arena.
+struct Weight {
+    text: usize,
+    nodes: usize,
+    ranges: usize,
+}
+
+impl Weight {
+    fn add(&mut self, value: ValueRef<'_>) {
+        match value {
+            ValueRef::Str(text) | ValueRef::BigInt(text) | ValueRef::Decimal(text) => self.text += text.len(),
+            ValueRef::Array(array) => self.add_members(array.len(), array.iter()),
+            ValueRef::Object(object) => self.add_members(object.len(), object.iter().map(|(_, value)| value)),
+            _ => {}
+        }
+    }
+
+    fn add_members<'a>(&mut self, len: usize, members: impl Iterator<Item = ValueRef<'a>>) {
+        self.nodes += len;
+        self.ranges += 1;
+        members.for_each(|value| self.add(value));
+    }
+}
+
 enum Descent {
     Into(u32, Kind),
     Lost,
@@ -1122,7 +1172,9 @@ mod tests {
     #[test]
     fn a_null_is_there() {
         let event = event(r#"{"n":null,"l":[null]}"#);
-        for (name, there) in [("n", true), ("[l][0]", true), ("[l][1]", false), ("m", false), ("@metadata", true)] {
+        for (name, there) in
+            [("n", true), ("[l][0]", true), ("[l][1]", false), ("m", false), ("@metadata", true)]
+        {
             assert_eq!(event.contains(&field(name)), there, "{name}");
         }
     }
@@ -1134,6 +1186,19 @@ mod tests {
         event.set(&field("[l][0][x]"), 1).unwrap();
         event.set(&field("[m][x]"), 1).unwrap();
         assert!(format!("{event:?}").contains(r#""n":null,"l":[{"x":1}]"#));
+    }
+
+    #[test]
+    fn a_copy_with_a_value_of_another_event() {
+        let list = event(r#"{"l":[{"k":["x",{"m":1.5}],"s":"t"}]}"#);
+        let value = list.get(&field("[l][0]")).unwrap();
+        let base = event(r#"{"a":1}"#);
+        let mut copy = base.clone_with(&field("[p][q]"), value).unwrap();
+        copy.set(&field("[p][q][k][1][n]"), 2).unwrap();
+        let text = format!("{copy:?}");
+        assert!(text.contains(r#""a":1,"#), "{text}");
+        assert!(text.ends_with(r#""p":{"q":{"k":["x",{"m":1.5,"n":2}],"s":"t"}}}"#), "{text}");
+        assert!(base.clone_with(&field("[a][b]"), value).is_err());
     }
 
     #[test]

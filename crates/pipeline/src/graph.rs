@@ -240,9 +240,9 @@ mod tests {
                 "yy->zz",
                 "if:a.conf:2:44->zz:false",
                 "zz->o1",
-                "zz->if:a.conf:3:31",
-                "if:a.conf:3:31->o2:true",
-                "if:a.conf:3:31->o3:true",
+                "zz->if:a.conf:3:28",
+                "if:a.conf:3:28->o2:true",
+                "if:a.conf:3:28->o3:true",
             ]
         );
         let first = graph.vertices.iter().find(|vertex| vertex.id == "xx").unwrap();

@@ -3,7 +3,7 @@
 use crate::ledger::Ledger;
 use crate::output_task::LAST_MOMENT;
 use crate::parts::Part;
-use crate::pipeline::State;
+use crate::pipeline::{State, message_of};
 use ferrostash_plugin::{Chunk, EventQueue, Input, InputContext, QueueClosed};
 use ferrostash_queue::MemoryQueue;
 use futures::FutureExt;
@@ -40,9 +40,9 @@ impl InputTask {
                 // A queue that is closed is no error of the input.
                 Ok(Err(_)) if self.cx.shutdown.is_stopping() => return,
                 Ok(Err(error)) => error.to_string(),
-                Err(_) => {
+                Err(panic) => {
                     self.state.turn_red();
-                    "the input panicked".to_owned()
+                    format!("the input panicked: {}", message_of(&*panic))
                 }
             };
             let plugin = &*self.part.name;

@@ -44,4 +44,4 @@ pub use parts::{
 };
 pub use pipeline::{EndReason, Health, Pipeline, RunningPipeline, StartFailure};
 pub use program::{DeadEvent, FailedConditions, Outcome, Program};
-pub use settings::{Runtimes, Services, Settings};
+pub use settings::{OUTPUT_QUEUE_BATCHES_MAX, OUTPUT_QUEUE_BYTES_MAX, Runtimes, Services, Settings};

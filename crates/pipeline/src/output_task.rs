@@ -2,7 +2,7 @@
 
 use crate::output_queue::{Item, Ticket};
 use crate::parts::Part;
-use crate::pipeline::State;
+use crate::pipeline::{State, message_of};
 use crate::rate_limit::RateLimit;
 use ferrostash_plugin::{Backoff, Output, OutputBatch, OutputContext, OutputError, OutputFactory};
 use futures::FutureExt;
@@ -36,7 +36,7 @@ enum End {
     Delivered,
     /// The grace time was over.
     Abandoned,
-    Panicked,
+    Panicked(String),
     Fatal(String),
 }
 
@@ -73,9 +73,12 @@ impl OutputTask {
             match timeout(IDLE_EVERY, self.items.recv()).await {
                 Ok(item) => return item.ok(),
                 Err(_) => {
-                    if AssertUnwindSafe(self.output.idle(&self.cx)).catch_unwind().await.is_err() {
-                        self.panicked();
-                        self.replace().await.ok()?;
+                    if let Err(panic) = AssertUnwindSafe(self.output.idle(&self.cx)).catch_unwind().await {
+                        self.panicked(message_of(&*panic));
+                        if let Err(reason) = self.replace().await {
+                            self.give_up(&reason);
+                            return None;
+                        }
                     }
                 }
             }
@@ -108,7 +111,7 @@ impl OutputTask {
                 Ok(Err(OutputError::Abandoned)) => return End::Abandoned,
                 Ok(Err(OutputError::Fatal(reason))) => return End::Fatal(reason),
                 Ok(Err(OutputError::Retry { after, reason })) => (after, reason),
-                Err(_) => return End::Panicked,
+                Err(panic) => return End::Panicked(message_of(&*panic).to_owned()),
             };
             let wait = after.unwrap_or_else(|| backoff.next_wait());
             if let Some(suppressed) = self.warnings.pass() {
@@ -127,9 +130,9 @@ impl OutputTask {
         match end {
             End::Delivered => tickets.drain(..).for_each(Ticket::settle),
             End::Abandoned => tickets.clear(),
-            End::Panicked => {
+            End::Panicked(reason) => {
                 tickets.clear();
-                self.panicked();
+                self.panicked(&reason);
                 self.replace().await?;
             }
             End::Fatal(reason) => return Err(reason),
@@ -137,9 +140,9 @@ impl OutputTask {
         Ok(())
     }
 
-    fn panicked(&self) {
+    fn panicked(&self, reason: &str) {
         self.state.turn_red();
-        tracing::error!("An output panicked; its batch is abandoned and the output starts anew.");
+        tracing::error!(reason, "An output panicked; its batch is abandoned and the output starts anew.");
     }
 
     /// A fresh instance in place of one that panicked.

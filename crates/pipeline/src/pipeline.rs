@@ -12,6 +12,7 @@ use crate::settings::{Runtimes, Services, Settings};
 use crate::worker::{Shop, Worker};
 use ferrostash_plugin::{EventQueue, InputContext, OutputContext, Shutdown};
 use ferrostash_queue::MemoryQueue;
+use std::any::Any;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
@@ -93,6 +94,12 @@ impl State {
             None => EndReason::Finished,
         }
     }
+}
+
+/// What a panic said.
+pub(crate) fn message_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no reason given")
 }
 
 /// A pipeline whose tasks run. They go on when this is dropped: stop it first.

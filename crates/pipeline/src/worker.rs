@@ -2,11 +2,13 @@
 
 use crate::ledger::{Flight, Ledger};
 use crate::output_queue::{Item, OutputQueue, Ticket};
-use crate::pipeline::State;
+use crate::pipeline::{State, message_of};
 use crate::program::{DeadEvent, Outcome, Program};
 use ferrostash_event::Event;
 use ferrostash_plugin::{Ack, DeadLetters, FilteredBatch, OutputBatch, Shutdown};
 use ferrostash_queue::MemoryQueue;
+use futures::future::join_all;
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,11 +39,11 @@ impl Worker {
         Worker { program, shop }
     }
 
-    /// Works until the queue is closed and empty.
+    /// Works until the queue is closed and empty, or the grace time is over.
     pub(crate) async fn run(mut self) -> Worker {
         let flushes = self.program.flushes_periodically();
         let mut flush_at = Instant::now() + FLUSH_EVERY;
-        loop {
+        while !self.shop.shutdown.is_abandoned() {
             if flushes && flush_at <= Instant::now() {
                 self.flush(false).await;
                 flush_at = Instant::now() + FLUSH_EVERY;
@@ -54,11 +56,12 @@ impl Worker {
                     Err(_) => continue,
                 },
             };
-            let Some(pulled) = pulled else { return self };
+            let Some(pulled) = pulled else { break };
             self.batch(pulled.events, pulled.acks).await;
             // A full queue never makes this task wait; others want the thread too.
             tokio::task::coop::consume_budget().await;
         }
+        self
     }
 
     async fn batch(&mut self, events: Vec<Event>, acks: Vec<Ack>) {
@@ -70,10 +73,10 @@ impl Worker {
                 ledger.filtered.add(pulled.events);
                 self.shop.hand_on(outcome, acks, pulled).await;
             }
-            Err(_) => {
+            Err(panic) => {
                 acks.iter().for_each(Ack::abandon);
                 ledger.abandoned.add(pulled.events);
-                self.panicked();
+                self.panicked(&*panic);
             }
         }
         ledger.duration.add(started.elapsed());
@@ -86,16 +89,17 @@ impl Worker {
                 let none = InFilters::new(Arc::clone(&self.shop.ledger), 0);
                 self.shop.hand_on(outcome, Vec::new(), none).await;
             }
-            Err(_) => self.panicked(),
+            Err(panic) => self.panicked(&*panic),
         }
     }
 
     /// The filters may be in any state: the worker goes on with fresh ones.
-    fn panicked(&mut self) {
+    fn panicked(&mut self, panic: &(dyn Any + Send)) {
         self.shop.state.turn_red();
         let plugin = self.program.current_plugin();
         let (id, name) = plugin.map_or(("", ""), |part| (&part.id, &part.name));
-        tracing::error!(plugin.id = id, plugin = name, "A filter panicked; its batch is abandoned.");
+        let reason = message_of(panic);
+        tracing::error!(plugin.id = id, plugin = name, reason, "A filter panicked; its batch is abandoned.");
         self.program = self.program.for_worker();
     }
 }
@@ -125,12 +129,15 @@ impl Shop {
             waiting.extend(output.try_send(item).err().map(|item| (output, item)));
         }
         drop((flight, shared, batch));
-        for (output, item) in waiting {
-            tokio::select! {
-                () = output.send(item) => {}
-                // What was to be sent is abandoned with it.
-                () = self.shutdown.abandoned() => {}
-            }
+        if waiting.is_empty() {
+            return;
+        }
+        // All at once: the first one that has room again does not wait for the others.
+        let sending = join_all(waiting.into_iter().map(|(output, item)| output.send(item)));
+        tokio::select! {
+            _ = sending => {}
+            // What was still to be sent is abandoned with it.
+            () = self.shutdown.abandoned() => {}
         }
     }
 

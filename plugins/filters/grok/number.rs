@@ -4,25 +4,33 @@ use ferrostash_event::Value;
 use ferrostash_event::number::NUMBER_DIGITS_MAX;
 
 /// `String#to_i`: the digits at the beginning, single underscores between them left out; 0 when there are none.
-pub(super) fn to_i(text: &str) -> Value {
+/// `None` for more digits than a number may have.
+pub(super) fn to_i(text: &str) -> Option<Value> {
     // By far the most frequent form.
     if let Ok(int) = text.parse() {
-        return Value::Int(int);
+        return Some(Value::Int(int));
     }
-    let (sign, rest) = split_sign(text);
+    let (sign, rest) = split_sign(without_blanks(text));
     let mut digits = String::new();
     push_digits(rest, &mut digits);
     let kept = digits.trim_start_matches('0');
-    if kept.is_empty() {
-        return Value::Int(0);
+    match kept.len() {
+        0 => return Some(Value::Int(0)),
+        1..=NUMBER_DIGITS_MAX => {}
+        _ => return None,
     }
-    let number = format!("{sign}{}", kept.get(..NUMBER_DIGITS_MAX).unwrap_or(kept));
-    number.parse().map_or(Value::BigInt(number), Value::Int)
+    let number = format!("{sign}{kept}");
+    Some(number.parse().map_or(Value::BigInt(number), Value::Int))
 }
 
 /// `String#to_f`: the decimal number at the beginning, with exponent; 0.0 when there is none.
 pub(super) fn to_f(text: &str) -> f64 {
-    let (sign, rest) = split_sign(text);
+    // By far the most frequent form, and read in the same way by both languages.
+    let is_plain = text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'+'));
+    if let Some(number) = is_plain.then(|| text.parse().ok()).flatten() {
+        return number;
+    }
+    let (sign, rest) = split_sign(without_blanks(text));
     let mut number = String::from(sign);
     let whole = push_digits(rest, &mut number);
     let mut rest = rest.get(whole..).unwrap_or_default();
@@ -37,7 +45,7 @@ pub(super) fn to_f(text: &str) -> f64 {
     }
     if let Some(exponent) = rest.strip_prefix(['e', 'E']) {
         let end = number.len();
-        let (sign, digits) = exponent_sign(exponent);
+        let (sign, digits) = split_sign(exponent);
         number.push('e');
         number.push_str(sign);
         if push_digits(digits, &mut number) == 0 {
@@ -47,16 +55,13 @@ pub(super) fn to_f(text: &str) -> f64 {
     number.parse().unwrap_or(0.0)
 }
 
-/// Leading blanks left out, the sign, and what follows it.
-fn split_sign(text: &str) -> (&'static str, &str) {
-    let text = text.trim_start_matches([' ', '\t', '\n', '\u{b}', '\u{c}', '\r']);
-    match text.strip_prefix('-') {
-        Some(rest) => ("-", rest),
-        None => ("", text.strip_prefix('+').unwrap_or(text)),
-    }
+/// Without the blanks that it begins with.
+fn without_blanks(text: &str) -> &str {
+    text.trim_start_matches([' ', '\t', '\n', '\u{b}', '\u{c}', '\r'])
 }
 
-fn exponent_sign(text: &str) -> (&'static str, &str) {
+/// The sign, and what follows it.
+fn split_sign(text: &str) -> (&'static str, &str) {
     match text.strip_prefix('-') {
         Some(rest) => ("-", rest),
         None => ("", text.strip_prefix('+').unwrap_or(text)),
@@ -105,9 +110,10 @@ mod tests {
             ("", 0),
             ("-", 0),
         ] {
-            assert_eq!(to_i(text), Value::Int(expected), "{text}");
+            assert_eq!(to_i(text), Some(Value::Int(expected)), "{text}");
         }
-        assert_eq!(to_i("-0099999999999999999999x"), Value::BigInt("-99999999999999999999".into()));
+        assert_eq!(to_i("-0099999999999999999999x"), Some(Value::BigInt("-99999999999999999999".into())));
+        assert_eq!(to_i(&"9".repeat(NUMBER_DIGITS_MAX + 1)), None);
     }
 
     #[test]

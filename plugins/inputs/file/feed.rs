@@ -30,14 +30,13 @@ pub(super) struct Fields {
 
 impl Fields {
     pub(super) fn new(ecs: Ecs, host: Arc<str>) -> Fields {
-        let metadata = FieldRef::literal("@metadata");
+        let field = |text| FieldRef::parse(text).unwrap_or_else(|_| FieldRef::literal(text));
         Fields {
             host,
-            host_field: ecs.pick(FieldRef::literal("host"), FieldRef::literal("host").child("name")),
-            path_field: ecs
-                .pick(FieldRef::literal("path"), FieldRef::literal("log").child("file").child("path")),
-            metadata_host: metadata.child("host"),
-            metadata_path: metadata.child("path"),
+            host_field: field(ecs.pick("host", "[host][name]")),
+            path_field: field(ecs.pick("path", "[log][file][path]")),
+            metadata_host: field("[@metadata][host]"),
+            metadata_path: field("[@metadata][path]"),
         }
     }
 
@@ -45,7 +44,9 @@ impl Fields {
     fn apply(&self, event: &mut Event, path: &str) {
         let _ = event.set_str(&self.metadata_path, path);
         let _ = event.set_str(&self.metadata_host, &self.host);
-        for (field, from) in [(&self.host_field, &self.metadata_host), (&self.path_field, &self.metadata_path)] {
+        for (field, from) in
+            [(&self.host_field, &self.metadata_host), (&self.path_field, &self.metadata_path)]
+        {
             if !event.contains(field)
                 && let Some(text) = event.str_span(from)
             {
@@ -114,6 +115,12 @@ impl Feed {
             fields.apply(&mut event, path);
             events.push(event);
         });
+    }
+
+    /// Forgets what was not pushed.
+    pub(super) fn discard(&mut self) {
+        self.events.clear();
+        self.bytes = 0;
     }
 
     pub(super) fn is_full(&self) -> bool {

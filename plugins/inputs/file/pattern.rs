@@ -10,8 +10,11 @@ const ALTERNATIVES_MAX: usize = 1024;
 /// How deep `**/` goes.
 const DEPTH_MAX: usize = 64;
 
-const NAMES: MatchOptions =
-    MatchOptions { case_sensitive: true, require_literal_separator: false, require_literal_leading_dot: true };
+const NAMES: MatchOptions = MatchOptions {
+    case_sensitive: true,
+    require_literal_separator: false,
+    require_literal_leading_dot: true,
+};
 
 /// A pattern of paths without braces.
 #[derive(Clone, Debug)]
@@ -161,7 +164,9 @@ fn walk(directory: &Path, components: &[Component], depth: usize, found: &mut dy
             walk(directory, rest, depth, found);
             let Some(depth) = depth.checked_sub(1) else { return };
             // Links to directories are not followed, or a loop of them would never end.
-            for entry in entries(directory).into_iter().filter(|entry| entry.is_directory && !entry.is_hidden()) {
+            for entry in
+                entries(directory).into_iter().filter(|entry| entry.is_directory && !entry.is_hidden())
+            {
                 walk(&entry.path, components, depth, found);
             }
         }
@@ -218,7 +223,9 @@ mod tests {
     #[test]
     fn patterns_find_what_ruby_finds() {
         let dir = tempfile::tempdir().unwrap();
-        for path in ["a.log", "b.log", ".hidden.log", "x*y", "one/c.log", "one/two/d.log", ".git/e.log", "b.txt"] {
+        for path in
+            ["a.log", "b.log", ".hidden.log", "x*y", "one/c.log", "one/two/d.log", ".git/e.log", "b.txt"]
+        {
             let path = dir.path().join(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, "").unwrap();

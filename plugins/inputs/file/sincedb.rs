@@ -124,8 +124,12 @@ impl Sincedb {
     pub(super) fn store(&mut self, id: FileId, position: u64, path: &Path, seen: SystemTime) {
         let record = Record { position, seen: seconds(seen), path: Some(path.to_owned()) };
         let old = self.records.insert(id.key(), record);
-        self.changed |=
-            old.is_none_or(|old| old.position != position || old.path.as_deref() != Some(path));
+        self.changed |= old.is_none_or(|old| old.position != position || old.path.as_deref() != Some(path));
+    }
+
+    /// The file was deleted.
+    pub(super) fn forget(&mut self, id: FileId) {
+        self.changed |= self.records.remove(&id.key()).is_some();
     }
 
     /// Confirms that a file was still there at `seen`.
@@ -187,7 +191,8 @@ fn parse(line: &[u8], now: f64) -> Option<(Key, Record)> {
         None => now,
         Some(text) => std::str::from_utf8(text).ok()?.parse().ok().filter(|seen: &f64| seen.is_finite())?,
     };
-    let path = parts.next().filter(|path| !path.is_empty()).map(|path| PathBuf::from(OsStr::from_bytes(path)));
+    let path =
+        parts.next().filter(|path| !path.is_empty()).map(|path| PathBuf::from(OsStr::from_bytes(path)));
     Some((key, Record { position, seen, path }))
 }
 
@@ -267,8 +272,11 @@ mod tests {
             assert_eq!(open(&db).find(&stat, &log), position, "{text}");
         }
         // The file is younger than its record: the inode is used again.
-        std::fs::write(&db, format!("{} {} {} 5 {} {}\n", key.inode, key.major, key.minor, now - 60.0, log.display()))
-            .unwrap();
+        std::fs::write(
+            &db,
+            format!("{} {} {} 5 {} {}\n", key.inode, key.major, key.minor, now - 60.0, log.display()),
+        )
+        .unwrap();
         stat.born = Some(SystemTime::now());
         assert_eq!(open(&db).find(&stat, &log), None);
         stat.born = None;

@@ -172,6 +172,11 @@ impl WatchedFile {
         Ok(self.trail == now)
     }
 
+    /// The position moved without [`WatchedFile::advance`]: what stands before it has to be read to be remembered.
+    pub(super) fn forget_trail(&mut self) {
+        self.trail.clear();
+    }
+
     /// Nothing more is read of it.
     pub(super) fn end(&mut self, completed: bool) {
         self.handle = None;

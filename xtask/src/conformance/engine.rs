@@ -10,6 +10,7 @@ use ferrostash_conf::{
     grammar, lower,
 };
 use ferrostash_event::{Event, Timestamp};
+use ferrostash_pipeline::{BuildParts, BuiltPipeline, FailedConditions, Program};
 use ferrostash_plugin::{Bus, Codec, Ecs, Maker, PipelineInfo, Registry};
 use std::path::Path;
 use tempfile::TempDir;
@@ -39,6 +40,7 @@ struct Scene<'c> {
     folder: TempDir,
     info: PipelineInfo,
     support_escapes: bool,
+    ordered: bool,
     registry: Registry,
     bus: Bus,
 }
@@ -54,7 +56,8 @@ impl<'c> Scene<'c> {
             info: PipelineInfo { path_data: folder.path().join("data"), ..PipelineInfo::default() },
             folder,
             support_escapes: false,
-            registry: ferrostash::plugins::registry(),
+            ordered: true,
+            registry: crate::plugins::registry(),
             bus: Bus::default(),
         };
         case.settings.iter().try_for_each(|(name, value)| scene.set_one(name, value))?;
@@ -66,8 +69,8 @@ impl<'c> Scene<'c> {
             "pipeline.ecs_compatibility" => self.info.ecs = ecs(value)?,
             "pipeline.workers" => self.info.workers = value.parse()?,
             "pipeline.batch.size" => self.info.batch_size = value.parse()?,
-            // One worker keeps the order in any case.
-            "pipeline.ordered" => {}
+            // `auto` keeps the order, since there is one worker.
+            "pipeline.ordered" => self.ordered = value != "false",
             "config.support_escapes" => self.support_escapes = value == "true",
             other => bail!("the setting {other} is not known here"),
         }
@@ -106,16 +109,39 @@ impl<'c> Scene<'c> {
 
     /// Builds a whole pipeline and throws it away.
     fn build_all(&self, config: &str) -> Outcome {
-        let (sources, mut diagnostics) = (self.sources(config), Diagnostics::new());
-        let conf = self.conf(&sources, &mut diagnostics);
-        for block in conf.plugins() {
-            let _ = self.registry.build(block, &self.info, &self.bus, &mut diagnostics);
+        match self.build(config) {
+            Ok(_) => Outcome::Accepted,
+            Err(refused) => refused,
         }
-        if diagnostics.has_errors() { self.refused(&diagnostics, &sources) } else { Outcome::Accepted }
     }
 
-    fn filter(&self, _config: &str) -> Result<Outcome> {
-        bail!("no engine")
+    fn build(&self, config: &str) -> Result<BuiltPipeline, Outcome> {
+        let (sources, mut diagnostics) = (self.sources(config), Diagnostics::new());
+        let conf = self.conf(&sources, &mut diagnostics);
+        let Scene { registry, info, bus, .. } = self;
+        let parts = BuildParts { registry, pipeline: info, bus, sources: &sources };
+        let built = ferrostash_pipeline::build(&conf, &parts, &mut diagnostics);
+        built.filter(|_| !diagnostics.has_errors()).ok_or_else(|| self.refused(&diagnostics, &sources))
+    }
+
+    /// Takes the input through the filters, batch by batch, and asks them for what they keep.
+    fn filter(&self, config: &str) -> Result<Outcome> {
+        let mut built = match self.build(config) {
+            Ok(built) => built,
+            Err(refused) => return Ok(refused),
+        };
+        let (mut program, _) = Program::new(&mut built, self.ordered, FailedConditions::default());
+        let mut waiting = self.input()?.into_iter();
+        let mut events = Vec::new();
+        loop {
+            let batch: Vec<Event> = waiting.by_ref().take(self.info.batch_size).collect();
+            if batch.is_empty() {
+                break;
+            }
+            events.append(&mut program.run(batch).events);
+        }
+        events.append(&mut program.flush(true).events);
+        self.events(&events)
     }
 
     /// The codec of a case, or why it was refused.
@@ -191,13 +217,10 @@ impl<'c> Scene<'c> {
             .replace(&self.case_folder(), "${CASE_DIR}");
         let mut json = Json::parse(&text).with_context(|| format!("an event that is no JSON: {text}"))?;
         if let Json::Map(entries) = &mut json {
+            let at = entries.iter().position(|(key, _)| key == "@metadata");
+            let metadata = at.map_or(Json::Map(Vec::new()), |at| entries.remove(at).1);
             if self.case.metadata {
-                entries
-                    .iter_mut()
-                    .filter(|(key, _)| key == "@metadata")
-                    .for_each(|(key, _)| *key = "_metadata".to_owned());
-            } else {
-                entries.retain(|(key, _)| key != "@metadata");
+                entries.push(("_metadata".to_owned(), metadata));
             }
         }
         Ok(json)

@@ -1,0 +1,380 @@
+//! The agent: which pipelines run, and how they start, change and stop.
+//!
+//! A reload reads, parses and builds the new configuration completely before it touches the old pipeline, so a mistake in
+//! a file never stops what runs.
+
+use crate::dead_letters::Dropped;
+use crate::generation::{Draft, Invalid, Workshop, engine_settings};
+use crate::settings::{Inputs, PipelineSettings, Settings};
+use ferrostash_event::Timestamp;
+use ferrostash_pipeline::{EndReason, Pipeline, RunningPipeline, Runtimes, Services};
+use ferrostash_plugin::{Counter, Shutdown};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+/// Why the process ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Ending {
+    /// All pipelines came to their end, or somebody asked for it.
+    Orderly,
+    /// No pipeline could be started, or one crashed.
+    Failed,
+    /// Somebody asked twice.
+    Now,
+}
+
+/// Starts, reloads and stops pipelines.
+pub(crate) struct Agent {
+    settings: Settings,
+    inputs: Inputs,
+    workshop: Workshop,
+    runtimes: Runtimes,
+    /// What the API shows.
+    pub(crate) view: Arc<View>,
+    ended: Arc<Notify>,
+}
+
+/// What the API sees of the agent.
+#[derive(Default)]
+pub(crate) struct View {
+    pipelines: Mutex<Vec<Arc<Managed>>>,
+    /// Reloads of all pipelines.
+    pub(crate) reloads: Reloads,
+}
+
+/// A pipeline that the agent looks after.
+pub(crate) struct Managed {
+    pub(crate) settings: PipelineSettings,
+    pub(crate) hash: String,
+    pub(crate) ephemeral_id: String,
+    pub(crate) running: RunningPipeline,
+    pub(crate) reloads: Arc<Reloads>,
+    /// A configuration that was tried and failed to start is not tried again until it changes.
+    tried: Mutex<Option<String>>,
+}
+
+/// What became of reloads.
+#[derive(Default)]
+pub(crate) struct Reloads {
+    pub(crate) successes: Counter,
+    pub(crate) failures: Counter,
+    last: Mutex<LastReloads>,
+}
+
+/// The last reloads of each kind.
+#[derive(Clone, Default)]
+pub(crate) struct LastReloads {
+    pub(crate) error: Option<String>,
+    pub(crate) success_at: Option<Timestamp>,
+    pub(crate) failure_at: Option<Timestamp>,
+}
+
+impl Reloads {
+    pub(crate) fn last(&self) -> LastReloads {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn succeeded(&self) {
+        self.successes.add(1);
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).success_at = Some(Timestamp::now());
+    }
+
+    fn failed(&self, error: &str) {
+        self.failures.add(1);
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.failure_at = Some(Timestamp::now());
+        last.error = Some(error.to_owned());
+    }
+}
+
+impl View {
+    /// The pipelines, in the order of their creation.
+    pub(crate) fn pipelines(&self) -> Vec<Arc<Managed>> {
+        self.pipelines.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn put(&self, managed: Arc<Managed>) {
+        let mut pipelines = self.pipelines.lock().unwrap_or_else(PoisonError::into_inner);
+        match pipelines.iter_mut().find(|known| known.settings.id == managed.settings.id) {
+            Some(known) => *known = managed,
+            None => pipelines.push(managed),
+        }
+    }
+
+    fn remove(&self, id: &str) {
+        self.pipelines.lock().unwrap_or_else(PoisonError::into_inner).retain(|known| known.settings.id != id);
+    }
+}
+
+impl Agent {
+    pub(crate) fn new(settings: Settings, inputs: Inputs, workshop: Workshop, runtimes: Runtimes) -> Agent {
+        Agent { settings, inputs, workshop, runtimes, view: Arc::default(), ended: Arc::default() }
+    }
+
+    /// Starts the pipelines and looks after them until the process is to end.
+    pub(crate) async fn run(&self, pipelines: Vec<PipelineSettings>) -> Ending {
+        let Ok(mut signals) = Signals::new() else {
+            tracing::error!(target: "logstash.agent", "signals can't be watched");
+            return Ending::Failed;
+        };
+        for settings in &pipelines {
+            self.create(Draft::read(settings, &self.workshop.vars)).await;
+        }
+        if self.view.pipelines().is_empty() && !self.settings.reload_automatic {
+            return Ending::Failed;
+        }
+        self.log_running();
+        let ending = self.watch(&mut signals).await;
+        self.stop_all(&mut signals, ending).await
+    }
+
+    /// Waits for a signal, for the end of all pipelines, or for the next look at the configuration.
+    async fn watch(&self, signals: &mut Signals) -> Ending {
+        loop {
+            let reload = async {
+                match self.settings.reload_automatic {
+                    true => tokio::time::sleep(self.settings.reload_interval).await,
+                    false => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                asked = signals.next() => match asked {
+                    Asked::End(name) => {
+                        tracing::warn!(target: "logstash.runner", "{name} received. Shutting down.");
+                        return Ending::Orderly;
+                    }
+                    Asked::Reload => {
+                        tracing::warn!(target: "logstash.runner", "SIGHUP received.");
+                        self.converge().await;
+                    }
+                },
+                () = reload => self.converge().await,
+                () = self.ended.notified() => {}
+            }
+            let all = self.view.pipelines();
+            let crashed = all.iter().any(|p| matches!(p.running.ended(), Some(EndReason::Crashed(_))));
+            if !self.settings.reload_automatic && all.iter().all(|p| p.running.ended().is_some()) {
+                return if crashed { Ending::Failed } else { Ending::Orderly };
+            }
+        }
+    }
+
+    /// Brings what runs in line with the configuration as it is now.
+    async fn converge(&self) {
+        let wanted = match self.settings.pipelines(&self.inputs) {
+            Ok(wanted) => wanted.value,
+            Err(problems) => {
+                tracing::error!(target: "logstash.agent", "Could not fetch all the sources\n{problems}");
+                return self.view.reloads.failed(&problems.to_string());
+            }
+        };
+        for managed in self.view.pipelines() {
+            if !wanted.iter().any(|settings| settings.id == managed.settings.id) {
+                self.stop(&managed).await;
+                self.view.remove(&managed.settings.id);
+            }
+        }
+        for settings in &wanted {
+            let draft = Draft::read(settings, &self.workshop.vars);
+            match self.view.pipelines().into_iter().find(|known| known.settings.id == settings.id) {
+                None => drop(self.create(draft).await),
+                Some(known) if known.hash != draft.hash() || known.settings != *settings => self.reload(&known, draft).await,
+                Some(_) => {}
+            }
+        }
+    }
+
+    async fn create(&self, draft: Draft) -> bool {
+        let id = draft.settings.id.clone();
+        match self.start(draft, Arc::default()).await {
+            Ok(managed) => {
+                self.view.put(managed);
+                true
+            }
+            Err(invalid) => {
+                self.view.reloads.failed(&invalid.sentence);
+                invalid.log("Create", &id);
+                false
+            }
+        }
+    }
+
+    async fn reload(&self, old: &Arc<Managed>, draft: Draft) {
+        let (id, hash) = (draft.settings.id.clone(), draft.hash().to_owned());
+        if old.tried.lock().unwrap_or_else(PoisonError::into_inner).as_ref() == Some(&hash) {
+            return;
+        }
+        let refuse = |invalid: &Invalid| {
+            self.view.reloads.failed(&invalid.sentence);
+            old.reloads.failed(&invalid.sentence);
+            invalid.log("Reload", &id);
+        };
+        if !old.settings.reloadable || !old.running.is_reloadable() {
+            *old.tried.lock().unwrap_or_else(PoisonError::into_inner) = Some(hash);
+            return refuse(&Invalid::plain("Cannot reload pipeline, because the existing pipeline is not reloadable"));
+        }
+        let settings = draft.settings.clone();
+        let (built, warnings) = match draft.build(&self.workshop) {
+            Ok(built) => built,
+            Err(invalid) => {
+                *old.tried.lock().unwrap_or_else(PoisonError::into_inner) = Some(hash);
+                return refuse(&invalid);
+            }
+        };
+        self.stop(old).await;
+        match self.launch(settings, hash, built, &warnings, Arc::clone(&old.reloads)).await {
+            Ok(managed) => {
+                self.view.put(managed);
+                self.view.reloads.succeeded();
+                old.reloads.succeeded();
+                self.log_running();
+            }
+            Err(invalid) => {
+                // The old pipeline has ended: its port may be what the new one failed to get.
+                *old.tried.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                refuse(&invalid);
+            }
+        }
+    }
+
+    async fn start(&self, draft: Draft, reloads: Arc<Reloads>) -> Result<Arc<Managed>, Invalid> {
+        let (settings, hash) = (draft.settings.clone(), draft.hash().to_owned());
+        let (built, warnings) = draft.build(&self.workshop)?;
+        self.launch(settings, hash, built, &warnings, reloads).await
+    }
+
+    async fn launch(
+        &self,
+        settings: PipelineSettings,
+        hash: String,
+        built: ferrostash_pipeline::BuiltPipeline,
+        warnings: &[String],
+        reloads: Arc<Reloads>,
+    ) -> Result<Arc<Managed>, Invalid> {
+        for warning in warnings {
+            tracing::warn!(target: "logstash.configuration", "{}", warning.trim_end());
+        }
+        let services = Services { dead_letters: Arc::new(Dropped) };
+        let started =
+            Pipeline::start(built, engine_settings(&settings), self.runtimes.clone(), services, Shutdown::new()).await;
+        let running = started.map_err(|failure| Invalid::plain(&failure.to_string()))?;
+        tracing::info!(target: "logstash.javapipeline", { pipeline.id = %settings.id }, "Pipeline started");
+        let managed = Arc::new(Managed {
+            settings,
+            hash,
+            ephemeral_id: Uuid::new_v4().to_string(),
+            running,
+            reloads,
+            tried: Mutex::default(),
+        });
+        let (waiting, ended) = (Arc::clone(&managed), Arc::clone(&self.ended));
+        tokio::spawn(async move {
+            let id = &waiting.settings.id;
+            match waiting.running.wait().await {
+                EndReason::Crashed(reason) => {
+                    tracing::error!(target: "logstash.javapipeline", { pipeline.id = %id, reason = reason }, "Pipeline error, the pipeline has ended");
+                }
+                _ => tracing::info!(target: "logstash.javapipeline", { pipeline.id = %id }, "Pipeline terminated"),
+            }
+            ended.notify_one();
+        });
+        Ok(managed)
+    }
+
+    async fn stop(&self, managed: &Managed) {
+        managed.running.stop();
+        managed.running.wait().await;
+    }
+
+    async fn stop_all(&self, signals: &mut Signals, ending: Ending) -> Ending {
+        let pipelines = self.view.pipelines();
+        // From here on receiving pipelines wait for those that send to them.
+        self.workshop.bus.end();
+        pipelines.iter().for_each(|managed| managed.running.stop());
+        let all_ended = async {
+            for managed in &pipelines {
+                managed.running.wait().await;
+            }
+        };
+        tokio::pin!(all_ended);
+        loop {
+            tokio::select! {
+                () = &mut all_ended => return ending,
+                asked = signals.next() => if let Asked::End(name) = asked {
+                    tracing::error!(target: "logstash.runner", fatal = true, "{name} received. Terminating immediately..");
+                    return Ending::Now;
+                },
+            }
+        }
+    }
+
+    fn log_running(&self) {
+        let pipelines = self.view.pipelines();
+        let (ended, running): (Vec<_>, Vec<_>) = pipelines.iter().partition(|p| p.running.ended().is_some());
+        let names = |list: &[&Arc<Managed>]| {
+            let names: Vec<String> = list.iter().map(|p| format!(":{}", p.settings.id)).collect();
+            format!("[{}]", names.join(", "))
+        };
+        tracing::info!(
+            target: "logstash.agent",
+            count = running.len(),
+            running_pipelines = %names(&running),
+            non_running_pipelines = %names(&ended),
+            "Pipelines running"
+        );
+    }
+}
+
+impl Invalid {
+    fn plain(sentence: &str) -> Invalid {
+        Invalid {
+            report: format!("error: {sentence}\n"),
+            class: "LogStash::PluginLoadingError".to_owned(),
+            sentence: sentence.to_owned(),
+        }
+    }
+
+    /// Logs the errors, with places first and Logstash's line last.
+    fn log(&self, action: &str, id: &str) {
+        tracing::error!(target: "logstash.agent", "the configuration of pipeline `{id}` can't be used\n{}", self.report.trim_end());
+        tracing::error!(
+            target: "logstash.agent",
+            action = %format_args!("LogStash::PipelineAction::{action}/pipeline_id:{id}"),
+            exception = self.class,
+            message = self.sentence,
+            "Failed to execute action"
+        );
+    }
+}
+
+/// What a signal asks for.
+enum Asked {
+    End(&'static str),
+    Reload,
+}
+
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Signals> {
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.interrupt.recv() => Asked::End("SIGINT"),
+            _ = self.terminate.recv() => Asked::End("SIGTERM"),
+            _ = self.hangup.recv() => Asked::Reload,
+        }
+    }
+}

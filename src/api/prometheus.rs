@@ -1,0 +1,134 @@
+//! `/metrics`: the same numbers as Prometheus's text.
+
+use super::node::Node;
+use super::process::Process;
+use crate::agent::{Managed, View};
+use ferrostash_pipeline::Part;
+use ferrostash_plugin::MetricKind;
+use prometheus::{Encoder as _, GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
+
+/// The text format's media type.
+pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+const PIPELINE: &[&str] = &["pipeline"];
+const PLUGIN: &[&str] = &["pipeline", "kind", "plugin", "id"];
+const CUSTOM: &[&str] = &["pipeline", "kind", "plugin", "id", "metric"];
+
+/// All metrics. They are put together anew for each scrape, from the counters that the pipelines keep.
+pub(super) fn text(node: &Node, view: &View) -> prometheus::Result<String> {
+    let metrics = Families(Registry::new());
+    metrics.process(node)?;
+    let reloads = metrics.counters("reloads_total", "Reloads of pipelines, by outcome.", &["outcome"])?;
+    reloads.with_label_values(&["success"]).inc_by(view.reloads.successes.get());
+    reloads.with_label_values(&["failure"]).inc_by(view.reloads.failures.get());
+    metrics.pipelines(view)?;
+    metrics.plugins(view)?;
+    let mut out = Vec::new();
+    TextEncoder::new().encode(&metrics.0.gather(), &mut out)?;
+    String::from_utf8(out).map_err(|error| prometheus::Error::Msg(error.to_string()))
+}
+
+struct Families(Registry);
+
+impl Families {
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
+        let family = IntCounterVec::new(Opts::new(format!("ferrostash_{name}"), help), labels)?;
+        self.0.register(Box::new(family.clone()))?;
+        Ok(family)
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
+        let family = IntGaugeVec::new(Opts::new(format!("ferrostash_{name}"), help), labels)?;
+        self.0.register(Box::new(family.clone()))?;
+        Ok(family)
+    }
+
+    fn seconds(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<GaugeVec> {
+        let family = GaugeVec::new(Opts::new(format!("ferrostash_{name}"), help), labels)?;
+        self.0.register(Box::new(family.clone()))?;
+        Ok(family)
+    }
+
+    fn process(&self, node: &Node) -> prometheus::Result<()> {
+        let process = Process::now();
+        let gauge = |name: &str, help: &str, value: u64| -> prometheus::Result<()> {
+            let family = IntGaugeVec::new(Opts::new(name, help), &[])?;
+            family.with_label_values::<&str>(&[]).set(i64::try_from(value).unwrap_or(i64::MAX));
+            self.0.register(Box::new(family))
+        };
+        gauge("process_resident_memory_bytes", "Resident memory.", process.resident_bytes)?;
+        gauge("process_virtual_memory_bytes", "Virtual memory.", process.virtual_bytes)?;
+        gauge("process_open_fds", "Open file descriptors.", process.open_files)?;
+        gauge("process_max_fds", "Most file descriptors that may be open.", process.open_files_max)?;
+        gauge("process_threads", "Threads.", process.threads)?;
+        let cpu = self.seconds("process_cpu_seconds", "User and system time spent.", &[])?;
+        cpu.with_label_values::<&str>(&[]).set(process.cpu_ms as f64 / 1e3);
+        let uptime = self.seconds("uptime_seconds", "Time since the start.", &[])?;
+        uptime.with_label_values::<&str>(&[]).set(node.uptime_ms() as f64 / 1e3);
+        Ok(())
+    }
+
+    fn pipelines(&self, view: &View) -> prometheus::Result<()> {
+        type Value = fn(&Managed) -> u64;
+        let counters: [(&str, &str, Value); 8] = [
+            ("pipeline_events_in_total", "Events that inputs pushed.", |p| p.running.ledger().received.get()),
+            ("pipeline_events_filtered_total", "Events taken through the filters.", |p| p.running.ledger().filtered.get()),
+            ("pipeline_events_out_total", "Events behind the filters.", |p| p.running.ledger().out.get()),
+            ("pipeline_events_created_total", "Events that filters made.", |p| p.running.ledger().created.get()),
+            ("pipeline_events_dropped_total", "Events that filters cancelled.", |p| p.running.ledger().dropped.get()),
+            ("pipeline_events_accepted_total", "Events that all their outputs accepted.", |p| p.running.ledger().accepted.get()),
+            ("pipeline_events_dead_lettered_total", "Events dead-lettered by conditions.", |p| p.running.ledger().dead_lettered.get()),
+            ("pipeline_events_abandoned_total", "Events given up, to be read again.", |p| p.running.ledger().abandoned.get()),
+        ];
+        let gauges: [(&str, &str, Value); 4] = [
+            ("pipeline_events_in_flight", "Events between queue and settlement.", |p| p.running.ledger().in_flight.get()),
+            ("pipeline_queue_events", "Events in the queue.", |p| p.running.queue().events() as u64),
+            ("pipeline_queue_bytes", "What the events in the queue weigh.", |p| p.running.queue().bytes() as u64),
+            ("pipeline_up", "1 while the pipeline runs.", |p| u64::from(p.running.ended().is_none())),
+        ];
+        let pipelines = view.pipelines();
+        for (name, help, value) in counters {
+            let family = self.counters(name, help, PIPELINE)?;
+            pipelines.iter().for_each(|p| family.with_label_values(&[&p.settings.id]).inc_by(value(p)));
+        }
+        for (name, help, value) in gauges {
+            let family = self.gauges(name, help, PIPELINE)?;
+            let set = |p: &Managed| family.with_label_values(&[&p.settings.id]).set(value(p) as i64);
+            pipelines.iter().for_each(|p| set(p));
+        }
+        Ok(())
+    }
+
+    fn plugins(&self, view: &View) -> prometheus::Result<()> {
+        let events_in = self.counters("plugin_events_in_total", "Events that came to the plugin.", PLUGIN)?;
+        let events_out = self.counters("plugin_events_out_total", "Events that left the plugin.", PLUGIN)?;
+        let rejected = self.counters("plugin_events_rejected_total", "Events that an output could not deliver.", PLUGIN)?;
+        let duration = self.seconds("plugin_duration_seconds", "Time the plugin spent.", PLUGIN)?;
+        let own = self.counters("plugin_own_total", "Counters of the plugin's own, by path.", CUSTOM)?;
+        let own_gauges = self.gauges("plugin_own", "Gauges of the plugin's own, by path.", CUSTOM)?;
+        for pipeline in view.pipelines() {
+            let stats = pipeline.running.stats();
+            let kinds: [(&str, &[Part]); 3] =
+                [("input", &stats.inputs), ("filter", &stats.filters), ("output", &stats.outputs)];
+            for (kind, part) in kinds.iter().flat_map(|(kind, parts)| parts.iter().map(move |part| (kind, part))) {
+                if !part.enable_metric {
+                    continue;
+                }
+                let labels = [&*pipeline.settings.id, kind, &part.name, &part.id];
+                events_in.with_label_values(&labels).inc_by(part.metrics.events_in.get());
+                events_out.with_label_values(&labels).inc_by(part.metrics.events_out.get());
+                rejected.with_label_values(&labels).inc_by(part.metrics.events_rejected.get());
+                duration.with_label_values(&labels).set(part.metrics.duration.get().as_secs_f64());
+                for metric in part.metrics.customs() {
+                    let path = metric.path.join(".");
+                    let labels = [&*pipeline.settings.id, kind, &part.name, &part.id, path.as_str()];
+                    match metric.kind {
+                        MetricKind::Counter => own.with_label_values(&labels).inc_by(metric.value.get()),
+                        MetricKind::Gauge => own_gauges.with_label_values(&labels).set(metric.value.get() as i64),
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,102 @@
+//! One pipeline from its settings to something that can be started: what `-t` checks and what a reload builds first.
+
+use crate::settings::{EcsCompatibility, PipelineSettings};
+use ferrostash_conf::{ConfSettings, Diagnostics, PipelineConf, SourceMap, Vars, load_path, load_string};
+use ferrostash_pipeline::{BuildParts, BuiltPipeline, Settings, build};
+use ferrostash_plugin::{Bus, Ecs, PipelineInfo, Registry};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What all pipelines of the process are built with.
+pub(crate) struct Workshop {
+    pub(crate) registry: Registry,
+    pub(crate) bus: Bus,
+    pub(crate) vars: Vars,
+    pub(crate) path_data: PathBuf,
+    pub(crate) host: Arc<str>,
+}
+
+/// The configuration of a pipeline, read and parsed, nothing built.
+pub(crate) struct Draft {
+    pub(crate) settings: PipelineSettings,
+    sources: SourceMap,
+    conf: PipelineConf,
+    diagnostics: Diagnostics,
+}
+
+/// A configuration that can't be used.
+pub(crate) struct Invalid {
+    /// All errors and warnings, with places and carets.
+    pub(crate) report: String,
+    /// The class and sentence that Logstash has for the first error.
+    pub(crate) class: String,
+    pub(crate) sentence: String,
+}
+
+impl Draft {
+    /// Reads and parses; what is wrong comes out in [`Draft::build`].
+    pub(crate) fn read(settings: &PipelineSettings, vars: &Vars) -> Draft {
+        let (mut sources, mut diagnostics) = (SourceMap::new(), Diagnostics::new());
+        if let Some(text) = &settings.config_string {
+            load_string(text.as_str(), &mut sources);
+        } else if let Some(path) = &settings.path_config {
+            load_path(path, &mut sources, &mut diagnostics);
+        }
+        let conf_settings = ConfSettings { support_escapes: settings.support_escapes };
+        let conf = PipelineConf::parse(&sources, conf_settings, vars, &mut diagnostics);
+        Draft { settings: settings.clone(), sources, conf, diagnostics }
+    }
+
+    /// The digest of the texts: another one is another configuration.
+    pub(crate) fn hash(&self) -> &str {
+        &self.conf.hash
+    }
+
+    /// Makes all plugins. Nothing is opened yet. Warnings are returned with what was built.
+    pub(crate) fn build(mut self, workshop: &Workshop) -> Result<(BuiltPipeline, Vec<String>), Invalid> {
+        let info = PipelineInfo {
+            id: self.settings.id.as_str().into(),
+            workers: self.settings.worker_count(),
+            batch_size: self.settings.batch_size,
+            ecs: ecs(self.settings.ecs_compatibility),
+            path_data: workshop.path_data.clone(),
+            host: Arc::clone(&workshop.host),
+        };
+        let parts =
+            BuildParts { registry: &workshop.registry, pipeline: &info, bus: &workshop.bus, sources: &self.sources };
+        match build(&self.conf, &parts, &mut self.diagnostics) {
+            Some(built) => {
+                let warnings = self.diagnostics.iter().map(|warning| warning.render(&self.sources, false)).collect();
+                Ok((built, warnings))
+            }
+            None => Err(self.invalid()),
+        }
+    }
+
+    fn invalid(&self) -> Invalid {
+        let (class, sentence) = match self.diagnostics.logstash_error() {
+            Some(error) => (error.class.to_string(), error.message.clone()),
+            None => ("LogStash::ConfigurationError".to_owned(), "Something is wrong with your configuration.".to_owned()),
+        };
+        Invalid { report: self.diagnostics.render(&self.sources, false), class, sentence }
+    }
+}
+
+/// The engine's numbers of a pipeline.
+pub(crate) fn engine_settings(settings: &PipelineSettings) -> Settings {
+    Settings {
+        workers: settings.worker_count(),
+        batch_size: settings.batch_size,
+        batch_delay: settings.batch_delay,
+        ordered: settings.is_ordered(),
+        ..Settings::default()
+    }
+}
+
+fn ecs(setting: EcsCompatibility) -> Ecs {
+    match setting {
+        EcsCompatibility::Disabled => Ecs::Disabled,
+        EcsCompatibility::V1 => Ecs::V1,
+        EcsCompatibility::V8 => Ecs::V8,
+    }
+}
