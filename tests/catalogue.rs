@@ -3,6 +3,8 @@
 //!
 //! `catalogue.yaml` was read out of the plugins of Logstash 9.5.2.
 
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail loudly")]
+
 use ferrostash_conf::{
     CommonCodec, CommonFilter, CommonInput, CommonOutput, OptionDef, OptionKind, OptionsDef, PluginKind,
 };
@@ -29,6 +31,9 @@ struct Plugin {
     name: String,
     #[serde(default)]
     aliases: Vec<String>,
+    /// Also has the options of `common/threadable`.
+    #[serde(default)]
+    threadable: bool,
     options: Vec<Entry>,
 }
 
@@ -58,12 +63,16 @@ fn catalogue() -> Catalogue {
 }
 
 impl Catalogue {
-    fn options(&self, kind: PluginKind, name: &str) -> Option<&[Entry]> {
+    fn options(&self, kind: PluginKind, name: &str) -> Option<Vec<&Entry>> {
         let is_it = |plugin: &&Plugin| {
             plugin.kind == kind.name()
                 && (plugin.name == name || plugin.aliases.iter().any(|alias| alias == name))
         };
-        self.plugins.iter().find(is_it).map(|plugin| plugin.options.as_slice())
+        let plugin = self.plugins.iter().find(is_it)?;
+        let threadable = self.common["threadable"]
+            .iter()
+            .filter(|entry| plugin.threadable && plugin.options.iter().all(|own| own.name != entry.name));
+        Some(plugin.options.iter().chain(threadable).collect())
     }
 }
 
@@ -74,7 +83,7 @@ fn plugins_have_logstashs_options() {
     for def in ferrostash::plugins::registry().iter() {
         let plugin = format!("{}/{}", def.kind, def.name);
         match catalogue.options(def.kind, def.name) {
-            Some(options) => compare(&plugin, options, def.options, &common_names(def.kind), &mut faults),
+            Some(options) => compare(&plugin, &options, def.options, &common_names(def.kind), &mut faults),
             None if OWN_PLUGINS.iter().any(|(own, _)| *own == plugin) => {}
             None => faults.push(format!("{plugin}: Logstash bundles no such plugin")),
         }
@@ -164,7 +173,7 @@ fn common_names(kind: PluginKind) -> Vec<&'static str> {
     options.iter().map(|option| option.name).collect()
 }
 
-fn compare(plugin: &str, entries: &[Entry], defs: &[OptionDef], common: &[&str], faults: &mut Vec<String>) {
+fn compare(plugin: &str, entries: &[&Entry], defs: &[OptionDef], common: &[&str], faults: &mut Vec<String>) {
     // A plugin that gives a common option another meaning declares it; else the engine's own one serves.
     for entry in entries {
         match defs.iter().find(|def| def.name == entry.name) {
@@ -252,7 +261,7 @@ fn the_comparison_finds_differences() {
     def.default = Some("[\"x\", \"y\"]");
     let faults = |def: &OptionDef| {
         let mut faults = Vec::new();
-        compare("filter/x", std::slice::from_ref(&entry), std::slice::from_ref(def), &[], &mut faults);
+        compare("filter/x", &[&entry], std::slice::from_ref(def), &[], &mut faults);
         faults
     };
     assert_eq!(faults(&def), Vec::<String>::new());

@@ -4,7 +4,7 @@ use crate::charset::Charset;
 use crate::text::{TextEvents, TextFormat};
 use ferrostash_conf::{Options, Spanned};
 use ferrostash_event::{Event, Template, Timestamp};
-use ferrostash_net::framing::{Frame, LineFramer};
+use ferrostash_plugin::framing::{Frame, LineFramer};
 use ferrostash_plugin::{
     BuildContext, BuildResult, Codec, CodecPlugin, EncodeError, EventSink, PluginDef, codec,
 };

@@ -152,6 +152,10 @@ impl Codec for Multiline {
         }
     }
 
+    fn takes_lines(&self) -> bool {
+        true
+    }
+
     fn flush(&mut self, sink: &mut EventSink<'_>) {
         self.lines.give(Timestamp::now(), sink);
     }

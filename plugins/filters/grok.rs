@@ -127,8 +127,8 @@ impl FilterPlugin for Grok {
         let read = pattern_files::add(&mut library, &options.patterns_dir, &options.patterns_files_glob, cx);
         let defined = define(&mut library, &options.pattern_definitions, cx);
         let fields = expressions(&library, &options, cx);
-        // All three have said what is wrong with them.
-        (read.and(defined))?;
+        // Whatever failed has said what is wrong with it.
+        read.and(defined)?;
         let rules = Rules {
             break_on_match: options.break_on_match,
             keep_empty: options.keep_empty_captures,

@@ -5,9 +5,8 @@
 
 mod bench;
 mod conformance;
+mod docs;
 mod json;
-#[path = "../../src/plugins.rs"]
-mod plugins;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -27,12 +26,15 @@ enum Task {
     Conformance(conformance::Arguments),
     /// Measure whole pipelines on target/release/ferrostash.
     Bench(bench::Arguments),
+    /// Write the pages of plugins and settings.
+    Docs(docs::Arguments),
 }
 
 fn main() -> Result<ExitCode> {
     match Arguments::parse().task {
         Task::Conformance(arguments) => conformance::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
+        Task::Docs(arguments) => docs::run(&arguments),
     }
 }
 

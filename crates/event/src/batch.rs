@@ -1,6 +1,7 @@
 //! The events that a worker takes through the filters together.
 
 use crate::event::Event;
+use crate::selection::Selection;
 
 /// Events in numbered slots.
 ///
@@ -12,6 +13,8 @@ pub struct Batch {
     /// For each event beyond the first ones: the slot that it follows, and the step that made it.
     origins: Vec<Origin>,
     step: u32,
+    /// The order of the slots before `origins`, where a condition has changed it.
+    sequence: Option<Vec<usize>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +27,7 @@ struct Origin {
 impl Batch {
     /// A batch of `events`, in slots from 0.
     pub fn new(events: Vec<Event>) -> Batch {
-        Batch { events, origins: Vec::new(), step: 0 }
+        Batch { events, ..Batch::default() }
     }
 
     /// Number of slots, cancelled events included.
@@ -64,21 +67,38 @@ impl Batch {
         self.events.len() - 1
     }
 
+    /// Puts the events of `selection` for which a condition held in front of those for which it did not, as Logstash
+    /// does with the events that reach a condition together.
+    pub fn put_first(&mut self, held: &Selection, selection: &Selection) {
+        if self.events.len() < 2 {
+            return;
+        }
+        let mut sequence = self.order().unwrap_or_else(|| (0..self.events.len()).collect());
+        let of_selection = |slot: &&usize| selection.contains(**slot);
+        let (first, last): (Vec<usize>, Vec<usize>) =
+            sequence.iter().filter(of_selection).partition(|slot| held.contains(**slot));
+        let mut sorted = first.into_iter().chain(last);
+        for place in sequence.iter_mut().filter(|slot| selection.contains(**slot)) {
+            *place = sorted.next().unwrap_or(*place);
+        }
+        self.sequence = Some(sequence);
+        self.origins.clear();
+    }
+
     /// The events that were not cancelled, in Logstash's order.
     pub fn into_events(self) -> Vec<Event> {
-        let order = self.order();
-        if order.is_empty() {
+        let Some(order) = self.order() else {
             return self.events.into_iter().filter(|event| !event.is_cancelled()).collect();
-        }
+        };
         let mut slots: Vec<Option<Event>> = self.events.into_iter().map(Some).collect();
         let take = |slot: usize| slots.get_mut(slot).and_then(Option::take);
         order.into_iter().filter_map(take).filter(|event| !event.is_cancelled()).collect()
     }
 
-    /// The slots in Logstash's order; empty when that is the order of the slots.
-    fn order(&self) -> Vec<usize> {
+    /// The slots in Logstash's order; `None` when that is the order of the slots.
+    fn order(&self) -> Option<Vec<usize>> {
         if self.origins.is_empty() {
-            return Vec::new();
+            return self.sequence.clone();
         }
         let first = self.events.len() - self.origins.len();
         let mut children: Vec<Vec<(u32, usize)>> = vec![Vec::new(); self.events.len()];
@@ -92,12 +112,13 @@ impl Batch {
         // A later filter puts its events right behind the one it saw, before those of earlier filters.
         children.iter_mut().for_each(|siblings| siblings.sort_by_key(|(step, _)| std::cmp::Reverse(*step)));
         let mut order = Vec::with_capacity(self.events.len());
-        let mut waiting: Vec<usize> = (0..first).chain(loose).rev().collect();
+        let roots = self.sequence.clone().unwrap_or_else(|| (0..first).collect());
+        let mut waiting: Vec<usize> = roots.into_iter().chain(loose).rev().collect();
         while let Some(slot) = waiting.pop() {
             order.push(slot);
             waiting.extend(children.get(slot).into_iter().flatten().rev().map(|(_, child)| *child));
         }
-        order
+        Some(order)
     }
 }
 
@@ -132,6 +153,17 @@ mod tests {
         batch.add(event("a1-late"), Some(a1));
         batch.add(event("flushed"), None);
         assert_eq!(names(batch), ["a", "a-late", "a1", "a1-late", "a2", "b", "b1", "flushed"]);
+    }
+
+    #[test]
+    fn a_condition_parts_the_events_that_reach_it_together() {
+        let mut batch = Batch::new(vec![event("a")]);
+        let copy = batch.add(event("copy"), Some(0));
+        let other = batch.add(event("other"), Some(0));
+        batch.put_first(&Selection::from_iter([copy, other]), &Selection::all(3));
+        batch.put_first(&Selection::only(other), &Selection::from_iter([copy, other]));
+        batch.add(event("late"), Some(other));
+        assert_eq!(names(batch), ["other", "late", "copy", "a"]);
     }
 
     #[test]

@@ -6,12 +6,10 @@
 //!   hands out [`stream::ByteStream`]s.
 //! * [`dial`] is the other direction: one outgoing connection, with typed errors that say host and port.
 //! * [`http_client`] is the client of the bulk outputs.
-//! * [`framing`] cuts a byte stream into lines without ever holding more than a line's limit.
 //!
 //! Nothing here is global: each plugin owns its configuration, its pool and its provider.
 
 pub mod dial;
-pub mod framing;
 pub mod http_client;
 pub mod listener;
 mod proxy_protocol;

@@ -7,6 +7,7 @@ use crate::codec::CodecFactory;
 use crate::def::{Maker, Registry};
 use crate::ecs::Ecs;
 use crate::metrics::PluginMetrics;
+use crate::whole_lines::whole_lines;
 use ferrostash_conf::{CodecConf, Diagnostic, Diagnostics, EcsCompatibility, PluginKind, Span};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -106,17 +107,18 @@ impl BuildContext<'_> {
         }
     }
 
-    /// The codec of an option, for an input whose data is a stream: `plain` becomes `line`, `json` becomes `json_lines`.
+    /// The codec of an option, for an input whose data is a stream: `plain` becomes `line`, `json` becomes `json_lines`,
+    /// and a codec that takes whole lines gets whole lines.
     pub fn stream_codec(&mut self, conf: &CodecConf) -> BuildResult<Arc<dyn CodecFactory>> {
         let name = match conf.name.as_str() {
             "plain" => "line",
             "json" => "json_lines",
-            _ => return self.codec(conf),
+            _ => return Ok(whole_lines(self.codec(conf)?)),
         };
         let mut renamed = conf.clone();
         name.clone_into(&mut renamed.name);
         name.clone_into(&mut renamed.block.name);
-        self.codec(&renamed)
+        Ok(whole_lines(self.codec(&renamed)?))
     }
 
     pub(crate) fn set_ecs(&mut self, option: Option<EcsCompatibility>) -> BuildResult<()> {

@@ -14,6 +14,12 @@ pub trait Codec: Send + Sync {
     /// the next part of its stream.
     fn decode(&mut self, data: &[u8], sink: &mut EventSink<'_>);
 
+    /// Whether [`Codec::decode`] wants whole lines, one or more of them each time, and not a stream cut anywhere. An input
+    /// whose data is a raw stream then puts the lines together first.
+    fn takes_lines(&self) -> bool {
+        false
+    }
+
     /// Gives what is kept: the stream has ended, or [`Codec::idle_flush`] has passed.
     fn flush(&mut self, sink: &mut EventSink<'_>) {
         let _ = sink;

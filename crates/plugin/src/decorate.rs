@@ -87,10 +87,9 @@ impl Decoration {
         for name in &self.remove_field {
             name.with(event, |event, field| event.remove(field))?;
         }
-        for tag in &self.add_tag {
-            let tag = tag.to_string(event).map_err(|e| e.to_string())?;
-            event.push_tag(&tag);
-        }
+        // All tags are made before the first is added: `%{tags}` means the tags from before.
+        let tags = self.add_tag.iter().map(|tag| tag.to_string(event)).collect::<Result<Vec<_>, _>>();
+        tags.map_err(|e| e.to_string())?.iter().for_each(|tag| event.push_tag(tag));
         for tag in &self.remove_tag {
             let tag = tag.to_string(event).map_err(|e| e.to_string())?;
             event.remove_tag(&tag);
@@ -103,6 +102,8 @@ fn fields(options: &[(Template, ConfValue)]) -> Vec<(FieldName, Vec<Template>)> 
     let text = |value: &ConfValue| Template::parse(&value.to_text().unwrap_or_else(|| value.inspect()));
     let values = |value: &ConfValue| match &value.kind {
         ConfKind::Array(list) => list.iter().map(text).collect(),
+        // Ruby's Array(hash) is a list of pairs.
+        ConfKind::Hash(_) => value.clone().into_list().iter().map(text).collect(),
         _ => vec![text(value)],
     };
     options.iter().map(|(name, value)| (FieldName::parse(name.as_str()), values(value))).collect()

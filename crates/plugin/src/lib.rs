@@ -9,12 +9,14 @@ mod decorate;
 mod def;
 mod ecs;
 mod filter;
+pub mod framing;
 mod input;
 mod metrics;
 mod output;
 mod shutdown;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod whole_lines;
 
 pub use ack::{Ack, AckTracker, CHUNKS_IN_FLIGHT_MAX, Outcome};
 pub use backoff::Backoff;

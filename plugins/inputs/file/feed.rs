@@ -1,7 +1,8 @@
 //! The way of a file's events into the queue: collected into chunks, each with an ack that carries a position.
 
 use ferrostash_event::{Event, FieldRef};
-use ferrostash_plugin::{AckTracker, Codec, Ecs, InputContext};
+use ferrostash_plugin::{Ack, AckTracker, Codec, Ecs, InputContext, QueueClosed};
+use futures::future::BoxFuture;
 use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
@@ -65,14 +66,34 @@ pub(super) struct Feed {
     events: Vec<Event>,
     bytes: usize,
     events_max: usize,
+    waiting: Option<Waiting>,
+    /// Until when a push may hold up everything else.
+    patience: Option<Instant>,
     /// After the stop, until when the last events may wait for a place in the queue.
     deadline: Option<Instant>,
+}
+
+/// A chunk that the queue has no room for yet.
+struct Waiting {
+    push: BoxFuture<'static, Result<(), QueueClosed>>,
+    ack: Ack,
 }
 
 impl Feed {
     pub(super) fn new(cx: InputContext, handle: Handle, stop: CancellationToken, fields: Fields) -> Feed {
         let events_max = cx.batch_size.max(1).saturating_mul(BATCHES_PER_CHUNK);
-        Feed { cx, handle, stop, fields, events: Vec::new(), bytes: 0, events_max, deadline: None }
+        Feed {
+            cx,
+            handle,
+            stop,
+            fields,
+            events: Vec::new(),
+            bytes: 0,
+            events_max,
+            waiting: None,
+            patience: None,
+            deadline: None,
+        }
     }
 
     pub(super) fn codec(&self) -> Box<dyn Codec> {
@@ -83,9 +104,14 @@ impl Feed {
         self.stop.is_cancelled()
     }
 
+    /// Until when a push may hold up everything else: files want to be looked at also while the queue is full.
+    pub(super) fn be_patient_until(&mut self, until: std::time::Instant) {
+        self.patience = Some(until.into());
+    }
+
     /// From now on pushes wait for the queue until `deadline`, not until the stop.
     pub(super) fn finish_until(&mut self, deadline: Instant) {
-        self.deadline = Some(deadline);
+        (self.patience, self.deadline) = (None, Some(deadline));
     }
 
     /// Waits, at most until the stop.
@@ -117,8 +143,11 @@ impl Feed {
         });
     }
 
-    /// Forgets what was not pushed.
+    /// Gives up what was not pushed, and the chunk that waits: they are read again by the next run.
     pub(super) fn discard(&mut self) {
+        if let Some(waiting) = self.waiting.take() {
+            waiting.ack.abandon();
+        }
         self.events.clear();
         self.bytes = 0;
     }
@@ -127,37 +156,66 @@ impl Feed {
         self.events.len() >= self.events_max || self.bytes >= CHUNK_BYTES
     }
 
-    /// Pushes what was collected; once it has settled, everything before `position` is done.
+    /// Pushes what was collected; once it has settled, everything before `position` is done. A queue without room is
+    /// waited for as long as patience lasts; then the chunk goes on waiting by itself, and the next push for it.
     pub(super) fn push(&mut self, acks: &mut AckTracker<u64>, position: u64) -> Result<(), Stopped> {
+        self.wait(None)?;
         let room = Vec::with_capacity(if self.is_full() { self.events.len() } else { 0 });
         let events = std::mem::replace(&mut self.events, room);
         self.bytes = 0;
-        let Feed { cx, handle, stop, deadline, .. } = self;
-        let stopped = async {
-            match *deadline {
-                None => stop.cancelled().await,
-                Some(deadline) => tokio::time::sleep_until(deadline).await,
-            }
-        };
-        handle.block_on(async {
-            tokio::pin!(stopped);
-            let ack = tokio::select! {
-                biased;
-                ack = acks.issue(position) => ack,
-                () = &mut stopped => return Err(Stopped),
-            };
-            if events.is_empty() {
-                return Ok(());
-            }
-            let ours = ack.clone();
+        let ack = self.handle.block_on(async {
             tokio::select! {
                 biased;
-                pushed = cx.push(events, Some(ack)) => pushed.map_err(|_| Stopped),
-                () = &mut stopped => {
-                    ours.abandon();
-                    Err(Stopped)
-                }
+                ack = acks.issue(position) => Ok(ack),
+                () = stopped(&self.stop, self.deadline) => Err(Stopped),
             }
-        })
+        })?;
+        if events.is_empty() {
+            return Ok(());
+        }
+        let (cx, ours) = (self.cx.clone(), ack.clone());
+        let push = Box::pin(async move { cx.push(events, Some(ack)).await });
+        self.waiting = Some(Waiting { push, ack: ours });
+        self.wait(self.patience)
+    }
+
+    /// Whether a chunk waits for the queue: nothing should be read meanwhile.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting.is_some()
+    }
+
+    /// Waits until the queue has taken the chunk that waits, or until then.
+    pub(super) fn wait(&mut self, until: Option<Instant>) -> Result<(), Stopped> {
+        let Feed { handle, stop, deadline, waiting, .. } = self;
+        let Some(Waiting { push, ack }) = waiting else { return Ok(()) };
+        let patience = async {
+            match until {
+                Some(until) => tokio::time::sleep_until(until).await,
+                None => std::future::pending().await,
+            }
+        };
+        let result = handle.block_on(async {
+            tokio::select! {
+                biased;
+                pushed = push => pushed.map_err(|_| Stopped),
+                () = stopped(stop, *deadline) => Err(Stopped),
+                () = patience => return None,
+            }
+            .into()
+        });
+        let Some(result) = result else { return Ok(()) };
+        if result.is_err() {
+            ack.abandon();
+        }
+        *waiting = None;
+        result
+    }
+}
+
+/// Ends with the input's time: the stop, or the deadline that was set after it.
+async fn stopped(stop: &CancellationToken, deadline: Option<Instant>) {
+    match deadline {
+        None => stop.cancelled().await,
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
     }
 }

@@ -132,7 +132,7 @@ impl Reader {
         }
         file.last_read = Instant::now();
         let visit = self.read_lines(file, until);
-        if !matches!(visit, Err(Trouble::Stopped)) {
+        if !matches!(visit, Err(Trouble::Stopped)) && !self.feed.is_waiting() {
             // Also what was read before an error is this file's.
             file.push(&mut self.feed)?;
         }
@@ -151,8 +151,22 @@ impl Reader {
             let block = self.block.get_mut(..want).unwrap_or_default();
             let length = read_at(handle(file)?, block, file.position)?;
             let block = block.get(..length).unwrap_or_default();
-            let consumed = accept_lines(&self.delimiter, block, file, &mut self.feed)?;
+            let mut consumed = 0;
+            while let Some(rest) = block.get(consumed..) {
+                let start = file.position + consumed as u64;
+                consumed += accept_lines(&self.delimiter, rest, start, file, &mut self.feed);
+                if !self.feed.is_full() {
+                    break;
+                }
+                file.push(&mut self.feed)?;
+                if self.feed.is_waiting() {
+                    break;
+                }
+            }
             file.advance(block.get(..consumed).unwrap_or_default());
+            if self.feed.is_waiting() {
+                return Ok(Visit::More);
+            }
             if length < want {
                 file.scanned = file.scanned.max(file.position + (length - consumed) as u64);
                 return Ok(Visit::AtEnd);
@@ -162,7 +176,7 @@ impl Reader {
                 return Ok(if at_end { Visit::AtEnd } else { Visit::More });
             }
             let share_is_used = file.position - begin >= self.share;
-            if share_is_used || Instant::now() >= until || self.feed.is_stopping() {
+            if share_is_used || Instant::now() >= until || self.feed.is_waiting() || self.feed.is_stopping() {
                 return Ok(Visit::More);
             }
         }
@@ -194,7 +208,10 @@ impl Reader {
         let mut line = vec![0; whole.min(LINE_BYTES_MAX)];
         let length = read_at(handle(file)?, &mut line, start)?;
         line.truncate(length);
-        file.accept(&mut self.feed, &line, start, next, whole > LINE_BYTES_MAX)?;
+        file.accept(&mut self.feed, &line, start, next, whole > LINE_BYTES_MAX);
+        if self.feed.is_full() {
+            file.push(&mut self.feed)?;
+        }
         // What lies between is skipped; what is remembered of the content is the delimiter's surroundings.
         file.position = next;
         file.scanned = next;
@@ -227,7 +244,10 @@ impl Reader {
             match lines.next_line() {
                 // A position inside an archive says nothing: it is read again as a whole, or done.
                 Ok(Some((line, is_cut))) => {
-                    file.accept(&mut self.feed, line, 0, 0, is_cut)?;
+                    file.accept(&mut self.feed, line, 0, 0, is_cut);
+                    if self.feed.is_full() {
+                        file.push(&mut self.feed)?;
+                    }
                     if self.feed.is_stopping() {
                         return Err(Trouble::Stopped);
                     }
@@ -265,23 +285,28 @@ fn read_at(file: &File, buffer: &mut [u8], from: u64) -> io::Result<usize> {
     Ok(length)
 }
 
-/// Hands the complete lines of a block to the codec; gives the number of bytes they take.
+/// Hands the complete lines of a block that begins at `position` to the codec, until a chunk is full; gives the number
+/// of bytes they take.
 fn accept_lines(
     delimiter: &Finder<'_>,
     block: &[u8],
+    position: u64,
     file: &mut WatchedFile,
     feed: &mut Feed,
-) -> Result<usize, Stopped> {
+) -> usize {
     let mut start = 0;
     while let Some(rest) = block.get(start..)
         && let Some(length) = delimiter.find(rest)
     {
         let next = start + length + delimiter.needle().len();
-        let (from, to) = (file.position + start as u64, file.position + next as u64);
-        file.accept(feed, rest.get(..length).unwrap_or_default(), from, to, false)?;
+        let line = rest.get(..length).unwrap_or_default();
+        file.accept(feed, line, position + start as u64, position + next as u64, false);
         start = next;
+        if feed.is_full() {
+            break;
+        }
     }
-    Ok(start)
+    start
 }
 
 /// Whether the name says that it is a gzip archive.

@@ -143,13 +143,13 @@ async fn fields_say_where_from() {
     for (ecs, host_field, path_field, absent) in
         [(Ecs::V8, "[host][name]", "[log][file][path]", "path"), (Ecs::Disabled, "host", "path", "log")]
     {
-        let options = format!("{BEGIN} type => t sincedb_path => '/dev/null'");
+        let options = format!("{BEGIN} type => web sincedb_path => '/dev/null'");
         let mut input = logs.run_with(logs.harness().ecs(ecs), &options).await;
         let event = input.events(1).await.remove(0);
         let get = |field: &str| event.get_str(&FieldRef::parse(field).unwrap());
         assert_eq!((get(host_field), get("[@metadata][host]")), (Some("localhost"), Some("localhost")));
         assert_eq!((get(path_field), get("[@metadata][path]")), (Some(&*path), Some(&*path)));
-        assert_eq!((get("message"), get("type")), (Some("x"), Some("t")));
+        assert_eq!((get("message"), get("type")), (Some("x"), Some("web")));
         assert!(!event.contains(&FieldRef::literal(absent)));
         input.stop().await.unwrap();
     }
@@ -204,6 +204,23 @@ async fn rotation_by_rename_loses_nothing() {
     // Nobody will end this line any more.
     old.write_all(b"6 unended").unwrap();
     assert_eq!(next(&mut input, 1).await, ["6 unended"]);
+    assert!(input.stop().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn rotations_while_the_queue_is_full_are_seen() {
+    let logs = Logs::new();
+    logs.write("a.log", "A\n".repeat(50_000));
+    let mut input = logs.run("path => '$/a.log' start_position => beginning").await;
+    for (old, text) in [("a.1", "B\n"), ("a.2", "C\n"), ("elsewhere/a.3", "D\n")] {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        fs::create_dir_all(logs.path("elsewhere")).unwrap();
+        logs.rename("a.log", old);
+        logs.write("a.log", text);
+    }
+    let mut got = next(&mut input, 50_003).await;
+    got.sort();
+    assert_eq!(got[49_999..], ["A", "B", "C", "D"]);
     assert!(input.stop().await.unwrap().is_empty());
 }
 
@@ -641,4 +658,29 @@ fn the_sincedb_is_named_like_logstash_s() {
     let name = super::default_sincedb_path(Path::new("/data"), &[path("/var/log/a"), path("/var/log/b")]);
     let name = name.display().to_string();
     assert_eq!(name, "/data/plugins/inputs/file/.sincedb_608e1ae3675a862ccf4e4057fc52a92a");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "perf"]
+async fn perf() {
+    let logs = Logs::new();
+    let line = "192.168.0.1 - - [10/Oct/2000:13:55:36 -0700] GET /apache_pb.gif HTTP/1.0 200 2326 abcdefghijklmnopq\n";
+    logs.write("a.log", line.repeat(5_000_000));
+    for _ in 0..2 {
+        let begin = Instant::now();
+        let mut input =
+            logs.run("path => '$/*.log' start_position => beginning sincedb_path => '/dev/null'").await;
+        let mut n = 0;
+        while n < 5_000_000 {
+            n += input.chunks.recv().await.unwrap().events.len();
+        }
+        let rss = fs::read_to_string("/proc/self/status")
+            .unwrap()
+            .lines()
+            .find(|l| l.starts_with("VmHWM"))
+            .unwrap()
+            .to_owned();
+        println!("{n} events {} MB in {:?} {rss}", n * line.len() / 1_000_000, begin.elapsed());
+        input.stop().await.unwrap();
+    }
 }

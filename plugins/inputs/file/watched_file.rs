@@ -96,15 +96,8 @@ impl WatchedFile {
         !is_read && self.retry_at.is_none_or(|at| at <= now)
     }
 
-    /// Hands a line to the codec; `end` is the position behind it. Pushes when a chunk is full.
-    pub(super) fn accept(
-        &mut self,
-        feed: &mut Feed,
-        line: &[u8],
-        start: u64,
-        end: u64,
-        is_cut: bool,
-    ) -> Result<(), Stopped> {
+    /// Hands a line to the codec, from `start` to `end` with its delimiter.
+    pub(super) fn accept(&mut self, feed: &mut Feed, line: &[u8], start: u64, end: u64, is_cut: bool) {
         let emitted = feed.decode(&mut *self.codec, line, &self.path_text, is_cut);
         if self.codec.pending_bytes() == 0 {
             self.safe = end;
@@ -112,7 +105,6 @@ impl WatchedFile {
             // What the codec holds now began with this line at the earliest.
             self.safe = start;
         }
-        if feed.is_full() { self.push(feed) } else { Ok(()) }
     }
 
     /// Pushes what was collected.

@@ -87,6 +87,12 @@ impl Watcher {
 
     /// Reads what is new and ends what is at rest. Says whether there is more, and when to look again.
     fn read_files(&mut self) -> Result<(bool, Instant), Stopped> {
+        let feed = &mut self.reader.feed;
+        feed.be_patient_until(self.next_look);
+        feed.wait(Some(self.next_look.into()))?;
+        if feed.is_waiting() {
+            return Ok((true, self.next_look));
+        }
         let more = self.read_round()?;
         self.close_resting()?;
         let wake = self.flush_idle()?;
@@ -144,6 +150,11 @@ impl Watcher {
             file.read_to_end = Some(stat);
         } else {
             self.sincedb.store(stat.id, position, path, file.seen);
+            if !first && self.reader.open_files() < self.settings.open_files_max {
+                // It may be rotated before its turn comes, and then only an open handle leads to it. Where this fails,
+                // the visit says so.
+                let _ = self.reader.open(&mut file);
+            }
         }
         self.files.insert(stat.id, file);
     }
@@ -234,7 +245,8 @@ impl Watcher {
         let mut more = false;
         for id in self.files_with_news() {
             more |= self.read(id)?;
-            if self.reader.feed.is_stopping() || self.next_look <= Instant::now() {
+            let feed = &self.reader.feed;
+            if feed.is_waiting() || feed.is_stopping() || self.next_look <= Instant::now() {
                 return Ok(true);
             }
         }
@@ -426,6 +438,7 @@ impl Watcher {
     /// Gives out what codecs hold and waits until everything is delivered, at most for `settle_time`.
     fn stop(&mut self, settle_time: Duration) {
         let deadline = Instant::now() + settle_time;
+        self.reader.feed.discard();
         self.reader.feed.finish_until(deadline.into());
         for file in self.files.values_mut() {
             let is_whole = !matches!(file.state, State::Ending { .. });

@@ -101,7 +101,7 @@ pub(super) fn apache(number: usize, dice: &mut Dice, out: &mut String) {
         dice.below(256),
         dice.below(256),
         dice.below(256),
-        if number % 20 == 0 { "frank" } else { "-" },
+        if number.is_multiple_of(20) { "frank" } else { "-" },
         1 + seconds / 86400 % 28,
         dice.pick(&MONTHS),
         seconds / 3600 % 24,

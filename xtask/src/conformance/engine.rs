@@ -57,7 +57,7 @@ impl<'c> Scene<'c> {
             folder,
             support_escapes: false,
             ordered: true,
-            registry: crate::plugins::registry(),
+            registry: ferrostash::plugins::registry(),
             bus: Bus::default(),
         };
         case.settings.iter().try_for_each(|(name, value)| scene.set_one(name, value))?;
@@ -150,7 +150,7 @@ impl<'c> Scene<'c> {
         let (sources, mut diagnostics) =
             (self.sources(&format!("input {{ x {{ codec => {text} }} }}")), Diagnostics::new());
         let conf = self.conf(&sources, &mut diagnostics);
-        let block = conf.inputs.first().and_then(|input| codec_block(input));
+        let block = conf.inputs.first().and_then(codec_block);
         let built = block.map(|block| self.registry.build(&block, &self.info, &self.bus, &mut diagnostics));
         match built {
             Some(Ok(built)) if !diagnostics.has_errors() => match built.maker {

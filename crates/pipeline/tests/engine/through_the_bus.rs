@@ -77,7 +77,8 @@ async fn a_chain_runs_empty_in_order_when_the_process_ends() {
     assert_eq!(probe("chain_out").written().len(), 50);
 }
 
-#[tokio::test(start_paused = true)]
+// In real time: events that go round and round leave no moment of rest in which paused time would move on.
+#[tokio::test]
 async fn a_cycle_ends_too() {
     let bus = Bus::default();
     let one = start(
@@ -95,5 +96,6 @@ async fn a_cycle_ends_too() {
     two.stop();
     one.wait().await;
     two.wait().await;
-    assert!(before.elapsed() < Duration::from_secs(2), "{:?}", before.elapsed());
+    assert!(before.elapsed() < Duration::from_secs(3), "{:?}", before.elapsed());
+    assert_eq!((one.ledger().in_flight.get(), two.ledger().in_flight.get()), (0, 0));
 }
