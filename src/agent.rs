@@ -260,7 +260,7 @@ impl Agent {
         let started =
             Pipeline::start(built, engine_settings(&settings), self.runtimes.clone(), services, Shutdown::new()).await;
         let running = started.map_err(|failure| Invalid::plain(&failure.to_string()))?;
-        tracing::info!(target: "logstash.javapipeline", { pipeline.id = %settings.id }, "Pipeline started");
+        tracing::info!(target: "logstash.javapipeline", { pipeline.id = settings.id.as_str() }, "Pipeline started");
         let managed = Arc::new(Managed {
             settings,
             hash,
@@ -274,9 +274,9 @@ impl Agent {
             let id = &waiting.settings.id;
             match waiting.running.wait().await {
                 EndReason::Crashed(reason) => {
-                    tracing::error!(target: "logstash.javapipeline", { pipeline.id = %id, reason = reason }, "Pipeline error, the pipeline has ended");
+                    tracing::error!(target: "logstash.javapipeline", { pipeline.id = id.as_str(), reason = reason }, "Pipeline error, the pipeline has ended");
                 }
-                _ => tracing::info!(target: "logstash.javapipeline", { pipeline.id = %id }, "Pipeline terminated"),
+                _ => tracing::info!(target: "logstash.javapipeline", { pipeline.id = id.as_str() }, "Pipeline terminated"),
             }
             ended.notify_one();
         });

@@ -1,7 +1,7 @@
 //! One pipeline from its settings to something that can be started: what `-t` checks and what a reload builds first.
 
 use crate::settings::{EcsCompatibility, PipelineSettings};
-use ferrostash_conf::{ConfSettings, Diagnostics, PipelineConf, SourceMap, Vars, load_path, load_string};
+use ferrostash_conf::{ConfSettings, Diagnostic, Diagnostics, PipelineConf, SourceMap, Vars, load_path, load_string};
 use ferrostash_pipeline::{BuildParts, BuiltPipeline, Settings, build};
 use ferrostash_plugin::{Bus, Ecs, PipelineInfo, Registry};
 use std::path::PathBuf;
@@ -54,6 +54,11 @@ impl Draft {
 
     /// Makes all plugins. Nothing is opened yet. Warnings are returned with what was built.
     pub(crate) fn build(mut self, workshop: &Workshop) -> Result<(BuiltPipeline, Vec<String>), Invalid> {
+        if self.settings.is_ordered() && self.settings.worker_count() > 1 {
+            let message = "enabling the 'pipeline.ordered' setting requires the use of a single pipeline worker";
+            let help = "set pipeline.workers (-w) to 1";
+            self.diagnostics.push(Diagnostic::error(message).help(help).logstash("RuntimeError", message));
+        }
         let info = PipelineInfo {
             id: self.settings.id.as_str().into(),
             workers: self.settings.worker_count(),

@@ -74,7 +74,7 @@ fn start(inputs: Inputs, warnings: &[String]) -> ExitCode {
     let workshop = Workshop {
         registry: plugins::registry(),
         bus: Bus::default(),
-        vars: Vars::new().with_environment(inputs.env.clone()),
+        vars: variables(&inputs),
         path_data: settings.value.path_data.clone(),
         host: host_name(),
     };
@@ -82,6 +82,12 @@ fn start(inputs: Inputs, warnings: &[String]) -> ExitCode {
         true => test(&pipelines.value, &workshop),
         false => serve(settings.value, inputs, pipelines.value, workshop),
     }
+}
+
+/// The environment, with `PWD` as it is: what a parent process left in it may be another folder.
+fn variables(inputs: &Inputs) -> Vars {
+    let here = std::env::current_dir().map(|dir| ("PWD".to_owned(), dir.display().to_string()));
+    Vars::new().with_environment(inputs.env.clone()).with_environment(here.ok())
 }
 
 /// `-t`: builds every pipeline, opens nothing.
@@ -110,6 +116,12 @@ fn test(pipelines: &[PipelineSettings], workshop: &Workshop) -> ExitCode {
 
 /// Runs the pipelines until their end.
 fn serve(settings: Settings, inputs: Inputs, pipelines: Vec<PipelineSettings>, workshop: Workshop) -> ExitCode {
+    if !settings.allow_superuser && is_superuser() {
+        tracing::warn!(
+            target: "logstash.runner",
+            "running as root: a mistake in a configuration can overwrite any file; use another user, or set allow_superuser: true"
+        );
+    }
     let data = match DataDir::open(&settings.path_data) {
         Ok(data) => data,
         Err(error) => return failed(&format!("ERROR: {error}")),
@@ -160,6 +172,12 @@ const IO_THREADS: usize = 2;
 
 fn runtime(name: &str, threads: usize) -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(threads).thread_name(name).enable_all().build()
+}
+
+/// The owner of a process's folder in `/proc` is its effective user.
+fn is_superuser() -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
 }
 
 fn host_name() -> Arc<str> {

@@ -181,6 +181,7 @@ struct Settings {
     completed_log: Option<PathBuf>,
     delete_completed: bool,
     sincedb_path: PathBuf,
+    sincedb_is_generated: bool,
     sincedb_write_interval: Duration,
     sincedb_clean_after: Duration,
 }
@@ -257,6 +258,7 @@ fn settings(options: FileOptions, cx: &mut BuildContext<'_>) -> BuildResult<Sett
         completed_log: completed_log.filter(|_| action != CompletedAction::Delete),
         delete_completed: action != CompletedAction::Log,
         sincedb_path,
+        sincedb_is_generated: options.sincedb_path.is_none(),
         sincedb_write_interval: options.sincedb_write_interval,
         sincedb_clean_after: options.sincedb_clean_after,
     })
@@ -300,6 +302,9 @@ fn default_sincedb_path(path_data: &Path, paths: &[Spanned<String>]) -> PathBuf 
     path_data.join("plugins/inputs/file").join(format!(".sincedb_{hex}"))
 }
 
+/// What the watcher's thread leaves behind.
+type Ended = (Sincedb, Result<(), InputError>);
+
 impl File {
     fn open_sincedb(&self) -> Result<Sincedb, String> {
         let Settings { sincedb_path, sincedb_write_interval, sincedb_clean_after, .. } = &*self.settings;
@@ -312,7 +317,7 @@ impl File {
         &mut self,
         cx: &InputContext,
         stop: tokio_util::sync::CancellationToken,
-    ) -> Result<oneshot::Receiver<(Sincedb, Result<(), InputError>)>, InputError> {
+    ) -> Result<oneshot::Receiver<Ended>, InputError> {
         let sincedb = match self.sincedb.take() {
             Some(sincedb) => sincedb,
             None => self.open_sincedb().map_err(InputError)?,
@@ -345,6 +350,10 @@ impl Input for File {
                         log.display()
                     ))
                 })?;
+            }
+            if self.settings.sincedb_is_generated {
+                tracing::info!(sincedb_path = %self.settings.sincedb_path.display(),
+                    "No sincedb_path set, generating one based on the \"path\" setting");
             }
             self.sincedb = Some(self.open_sincedb().map_err(StartError)?);
             Ok(())

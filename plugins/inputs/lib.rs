@@ -7,10 +7,11 @@ mod generator;
 mod heartbeat;
 mod pipeline;
 mod stdin;
+mod tcp;
 
 /// The inputs of this crate.
 pub static PLUGINS: &[&PluginDef] =
-    &[&file::PLUGIN, &generator::PLUGIN, &heartbeat::PLUGIN, &pipeline::PLUGIN, &stdin::PLUGIN];
+    &[&file::PLUGIN, &generator::PLUGIN, &heartbeat::PLUGIN, &pipeline::PLUGIN, &stdin::PLUGIN, &tcp::PLUGIN];
 
 #[cfg(test)]
 mod tests {

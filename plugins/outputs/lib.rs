@@ -2,6 +2,7 @@
 
 use ferrostash_plugin::PluginDef;
 
+mod elasticsearch;
 mod file;
 mod null;
 mod pipeline;
@@ -10,7 +11,7 @@ mod stdout;
 
 /// The outputs of this crate.
 pub static PLUGINS: &[&PluginDef] =
-    &[&file::PLUGIN, &null::PLUGIN, &pipeline::PLUGIN, &sink::PLUGIN, &stdout::PLUGIN];
+    &[&elasticsearch::PLUGIN, &file::PLUGIN, &null::PLUGIN, &pipeline::PLUGIN, &sink::PLUGIN, &stdout::PLUGIN];
 
 #[cfg(test)]
 mod tests {

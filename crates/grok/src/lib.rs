@@ -19,6 +19,7 @@ mod grok;
 mod library;
 mod list;
 mod literal;
+mod look_behind;
 mod matcher;
 mod oniguruma;
 mod reference;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::literal::LiteralMatcher;
+use crate::look_behind;
 use crate::matcher::{Captures, GroupName, MatchError, Matcher};
 use crate::oniguruma::OnigurumaMatcher;
 use crate::replacement::Replacement;
@@ -55,6 +56,9 @@ impl Regex {
         if pattern.len() > PATTERN_BYTES_MAX {
             let message = format!("the expression is longer than {PATTERN_BYTES_MAX} bytes");
             return Err(PatternError::new(pattern, &message, None));
+        }
+        if pattern.contains("(?<") {
+            look_behind::check(pattern)?;
         }
         let matcher: Arc<dyn Matcher> = match LiteralMatcher::new(pattern) {
             Some(literal) => Arc::new(literal),

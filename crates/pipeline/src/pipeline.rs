@@ -306,7 +306,7 @@ impl Starting {
         }
         let run = Run { shop, tasks, settings: self.settings, runtimes: self.runtimes.clone() };
         let watched = async move {
-            let reason = run.to_the_end().await;
+            let reason = run.until_the_end().await;
             // Somebody who waits for it may have gone.
             let _ = ended.send(Some(reason));
         };
@@ -341,7 +341,7 @@ struct Run {
 
 impl Run {
     /// Inputs, queue, workers, flush, outputs: each ends when what is before it has ended.
-    async fn to_the_end(mut self) -> EndReason {
+    async fn until_the_end(mut self) -> EndReason {
         let alarm = self.runtimes.io.spawn(sound_alarm(self.shop.shutdown.clone(), self.settings.grace));
         while let Some(ended) = self.tasks.inputs.join_next().await {
             self.note(ended.err());

@@ -162,8 +162,11 @@ impl Program {
                 Step::Plugin { plugin, scope } => {
                     self.plugin_step(*plugin, scope, &mut batch, pass, now, &mut started);
                 }
-                Step::Branch { .. } => {
+                Step::Branch { scope, then, .. } => {
                     self.branch_step(step, &mut batch, outcome);
+                    if plan.ordered && let Some((held, asked)) = self.registers.sides(scope, *then) {
+                        batch.put_first(held, asked);
+                    }
                     started = Instant::now();
                 }
             }

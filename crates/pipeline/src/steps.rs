@@ -109,6 +109,11 @@ impl Registers {
         }
     }
 
+    /// The slots of the first side of a branch, and all that it was asked about.
+    pub(crate) fn sides(&self, scope: &Scope, then: usize) -> Option<(&Selection, &Selection)> {
+        self.0.get(then).zip(self.0.get(scope.innermost()))
+    }
+
     /// Adds a new event to the block and those around it.
     pub(crate) fn insert(&mut self, scope: &Scope, slot: usize) {
         self.each(scope, |register| register.insert(slot));

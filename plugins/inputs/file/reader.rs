@@ -7,13 +7,13 @@
 use super::feed::{Feed, Stopped};
 use super::gzip::{self, Lines};
 use super::identity::Stat;
-use super::watched_file::{Handle, WatchedFile};
+use super::watched_file::{Handle, State, WatchedFile};
 use memchr::memmem::Finder;
 use std::cell::Cell;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -102,16 +102,17 @@ impl Reader {
 
     /// Opens a closed file that was renamed, where it is still in its directory.
     pub(super) fn open_sibling(&self, file: &mut WatchedFile) {
-        let Some(entries) = file.path().parent().and_then(|parent| std::fs::read_dir(parent).ok()) else {
-            return;
-        };
-        for entry in entries.take(SIBLINGS_MAX).flatten() {
-            let path = entry.path();
-            if Stat::of_path(&path).is_ok_and(|stat| stat.is_some_and(|stat| file.stat.is_same_file(&stat))) {
-                file.handle = Handle::open(&path, &self.open).ok();
-                return;
-            }
-        }
+        let Some(directory) = file.path().parent() else { return };
+        let sibling = files_in(directory).find(|(_, stat)| file.stat.is_same_file(stat));
+        file.handle = sibling.and_then(|(path, _)| Handle::open(&path, &self.open).ok());
+    }
+
+    /// A file that stood at `path` once and is at `now` meanwhile; `None` where it can't be opened.
+    pub(super) fn take_up(&self, path: &Path, now: &Path, stat: Stat, position: u64) -> Option<WatchedFile> {
+        let mut file = WatchedFile::new(path, stat, position, self.feed.codec());
+        file.handle = Some(Handle::open(now, &self.open).ok()?);
+        file.state = State::Gone(Instant::now());
+        Some(file)
     }
 
     /// Reads lines until the end of the file, the end of its share or `until`.
@@ -232,6 +233,19 @@ impl Reader {
         Ok(())
     }
 
+    /// Ends a file that no path leads to any more.
+    pub(super) fn let_go(&mut self, file: &mut WatchedFile) -> Result<(), Stopped> {
+        match self.finish(file) {
+            Err(Trouble::Stopped) => return Err(Stopped),
+            Err(error) => {
+                tracing::warn!(path = %file.path().display(), ?error, "can't read the end of a renamed file")
+            }
+            Ok(()) => {}
+        }
+        file.end(false);
+        Ok(())
+    }
+
     /// Reads a gzip archive, all members of it, from beginning to end.
     pub(super) fn read_archive(&mut self, file: &mut WatchedFile, check: bool) -> Result<(), Trouble> {
         self.open(file)?;
@@ -283,6 +297,16 @@ fn read_at(file: &File, buffer: &mut [u8], from: u64) -> io::Result<usize> {
         }
     }
     Ok(length)
+}
+
+/// The regular files of a directory.
+pub(super) fn files_in(directory: &Path) -> impl Iterator<Item = (PathBuf, Stat)> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten().take(SIBLINGS_MAX);
+    entries.filter_map(|entry| {
+        let path = entry.path();
+        let stat = Stat::of_path(&path).ok()??;
+        Some((path, stat))
+    })
 }
 
 /// Hands the complete lines of a block that begins at `position` to the codec, until a chunk is full; gives the number

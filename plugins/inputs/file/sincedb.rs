@@ -7,7 +7,7 @@
 //! record was last confirmed; where the file system does not tell when a file was created, its path has to be the same.
 
 use super::identity::{FileId, Key, Stat};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
@@ -96,11 +96,6 @@ impl Sincedb {
         record.seen + self.clean_after.as_secs_f64() < now
     }
 
-    /// Whether positions are kept over restarts.
-    pub(super) fn is_kept(&self) -> bool {
-        self.path.is_some()
-    }
-
     /// The position up to which the file at `path` was read before.
     pub(super) fn find(&mut self, stat: &Stat, path: &Path) -> Option<u64> {
         let key = stat.id.key();
@@ -118,6 +113,15 @@ impl Sincedb {
         tracing::debug!(path = %path.display(), "the inode belonged to another file before");
         self.records.remove(&key);
         None
+    }
+
+    /// Files that were read under one of these paths, where another file is now.
+    pub(super) fn replaced(&self, paths: &BTreeMap<PathBuf, Stat>) -> HashMap<Key, PathBuf> {
+        let replaced = self.records.iter().filter_map(|(key, record)| {
+            let path = record.path.as_ref()?;
+            (paths.get(path)?.id.key() != *key).then(|| (*key, path.clone()))
+        });
+        replaced.collect()
     }
 
     /// Keeps `position` for a file that was last there at `seen`.
@@ -287,7 +291,7 @@ mod tests {
     #[test]
     fn dev_null_keeps_nothing() {
         let mut sincedb = open(Path::new("/dev/null"));
-        assert!(!sincedb.is_kept());
+        assert_eq!(sincedb.path, None);
         let stat = Stat::of_path(Path::new("/proc/self/exe")).unwrap().unwrap();
         sincedb.store(stat.id, 1, Path::new("/x"), SystemTime::now());
         sincedb.write();

@@ -47,7 +47,9 @@ pub(super) struct WatchedFile {
     /// Everything before left the codec as events.
     pub(super) safe: u64,
     /// Everything before is delivered.
-    pub(super) settled: u64,
+    settled: u64,
+    /// `settled` changed since it was last asked for.
+    has_settled: bool,
     trail: Vec<u8>,
     pub(super) codec: Box<dyn Codec>,
     pub(super) acks: AckTracker<u64>,
@@ -72,6 +74,7 @@ impl WatchedFile {
             scanned: position,
             safe: position,
             settled: position,
+            has_settled: false,
             trail: Vec::new(),
             codec,
             acks: AckTracker::default(),
@@ -119,12 +122,22 @@ impl WatchedFile {
         self.push(feed)
     }
 
+    /// The position before which everything is delivered, if it changed.
+    pub(super) fn take_settled(&mut self) -> Option<u64> {
+        if let Some(position) = self.acks.settled() {
+            self.settled = position;
+            self.has_settled = true;
+        }
+        std::mem::take(&mut self.has_settled).then_some(self.settled)
+    }
+
     /// Begins anew with the content that replaced the old one.
     pub(super) fn restart(&mut self, feed: &mut Feed) -> Result<(), Stopped> {
         self.flush(feed)?;
         // Acks of the old content must not set positions in the new one.
         self.acks = AckTracker::default();
         (self.position, self.scanned, self.safe, self.settled) = (0, 0, 0, 0);
+        self.has_settled = true;
         self.trail.clear();
         self.read_to_end = None;
         Ok(())

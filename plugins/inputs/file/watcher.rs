@@ -9,19 +9,19 @@ use super::Settings;
 use super::feed::Stopped;
 use super::identity::{FileId, Stat};
 use super::pattern::matches_name;
-use super::reader::{Reader, Trouble, Visit, is_archive};
+use super::reader::{Reader, Trouble, Visit, files_in, is_archive};
 use super::sincedb::Sincedb;
 use super::watched_file::{State, WatchedFile};
 use ferrostash_plugin::InputError;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-/// Most files that one input watches.
-const FILES_MAX: usize = 1 << 20;
+/// Most files that one input watches at a time, a few KiB each.
+const FILES_MAX: usize = 1 << 17;
 /// A file without a path is let go when nothing was written to it for this many looks.
 const LOOKS_AT_REST: u32 = 30;
 /// How often a file that can't be opened is tried again.
@@ -37,20 +37,33 @@ pub(super) struct Watcher {
     files: HashMap<FileId, WatchedFile>,
     /// What each path led to when it was last looked at. In `read` mode also those that are done with.
     paths: BTreeMap<PathBuf, Stat>,
+    /// There are files above [`FILES_MAX`].
+    have_to_wait: bool,
     next_look: Instant,
     next_discovery: Option<Instant>,
 }
 
 impl Watcher {
     pub(super) fn new(settings: Arc<Settings>, reader: Reader, sincedb: Sincedb) -> Watcher {
-        let (files, paths) = (HashMap::new(), BTreeMap::new());
-        Watcher { settings, reader, sincedb, files, paths, next_look: Instant::now(), next_discovery: None }
+        Watcher {
+            settings,
+            reader,
+            sincedb,
+            files: HashMap::new(),
+            paths: BTreeMap::new(),
+            have_to_wait: false,
+            next_look: Instant::now(),
+            next_discovery: None,
+        }
     }
 
     /// Watches until the stop, or in `exit_after_read` mode until all is read. `first` says that files found now were
     /// there before the input, so that `start_position` counts.
     pub(super) fn run(mut self, first: bool, settle_time: Duration) -> (Sincedb, Result<(), InputError>) {
         self.discover(first);
+        if !self.settings.is_read_mode {
+            self.find_rotated();
+        }
         let result = self.watch();
         if result.is_ok() {
             self.stop(settle_time);
@@ -74,7 +87,10 @@ impl Watcher {
                 self.write_sincedb();
             }
             if self.settings.exit_after_read && self.files.is_empty() {
-                return Ok(());
+                if !std::mem::take(&mut self.have_to_wait) {
+                    return Ok(());
+                }
+                self.discover(false);
             }
             if !more {
                 let ending = self.files.values().any(|file| matches!(file.state, State::Ending { .. }));
@@ -113,6 +129,23 @@ impl Watcher {
         self.next_discovery = if again { Instant::now().checked_add(wait) } else { None };
     }
 
+    /// Takes up files that were rotated away while the input did not run, and have something that was not read. Where the
+    /// file system does not tell when a file was created, the inode may be another file's by now.
+    fn find_rotated(&mut self) {
+        let replaced = self.sincedb.replaced(&self.paths);
+        let directories: BTreeSet<&Path> = replaced.values().filter_map(|path| path.parent()).collect();
+        for (now, stat) in directories.into_iter().flat_map(files_in) {
+            let Some(path) = replaced.get(&stat.id.key()).filter(|_| stat.born.is_some()) else { continue };
+            let position = self.sincedb.find(&stat, path).filter(|position| *position < stat.size);
+            if let Some(position) = position
+                && !self.files.contains_key(&stat.id)
+                && let Some(file) = self.reader.take_up(path, &now, stat, position)
+            {
+                self.files.insert(stat.id, file);
+            }
+        }
+    }
+
     fn found(&mut self, path: &Path, first: bool) {
         let known = self.paths.get(path);
         if known.is_some_and(|known| self.files.contains_key(&known.id))
@@ -132,8 +165,9 @@ impl Watcher {
 
     /// Takes up what a path leads to.
     fn add(&mut self, path: &Path, stat: Stat, first: bool) {
-        if self.paths.len() >= FILES_MAX && !self.paths.contains_key(path) {
-            tracing::warn!(files = FILES_MAX, limited = true, "too many files, the others are not read");
+        if self.files.len() >= FILES_MAX {
+            tracing::warn!(files = FILES_MAX, limited = true, "too many files, the others have to wait");
+            self.have_to_wait = true;
             return;
         }
         self.paths.insert(path.to_owned(), stat);
@@ -213,11 +247,19 @@ impl Watcher {
     }
 
     fn look_for_the_gone(&mut self) {
-        let reachable: HashSet<FileId> = self.paths.values().map(|stat| stat.id).collect();
-        for file in self.files.values_mut() {
-            if file.state == State::Watched && !reachable.contains(&file.stat.id) {
-                tracing::debug!(path = %file.path().display(), "the file was renamed or deleted");
-                file.state = State::Gone(Instant::now());
+        let reachable: HashMap<FileId, &PathBuf> =
+            self.paths.iter().map(|(path, stat)| (stat.id, path)).collect();
+        for file in self.files.values_mut().filter(|file| !matches!(file.state, State::Ending { .. })) {
+            let id = file.stat.id;
+            match reachable.get(&id) {
+                Some(path) if self.paths.get(file.path()).is_none_or(|stat| stat.id != id) => {
+                    file.rename(path)
+                }
+                None if file.state == State::Watched => {
+                    tracing::debug!(path = %file.path().display(), "the file was renamed or deleted");
+                    file.state = State::Gone(Instant::now());
+                }
+                _ => {}
             }
             if !matches!(file.state, State::Gone(_)) {
                 continue;
@@ -270,7 +312,7 @@ impl Watcher {
     /// Reads a file; whether there is more of it.
     fn read(&mut self, id: FileId) -> Result<bool, Stopped> {
         let is_open = self.files.get(&id).is_some_and(|file| file.handle.is_some());
-        if !is_open && !self.make_room() {
+        if !is_open && !self.make_room()? {
             return Ok(false);
         }
         let Some(file) = self.files.get_mut(&id) else { return Ok(false) };
@@ -283,6 +325,7 @@ impl Watcher {
                 result => result,
             }
         };
+        file.retry_at = None;
         match result {
             Ok(Visit::More) => return Ok(true),
             Ok(Visit::AtEnd) if is_read_mode => file.end(true),
@@ -314,28 +357,28 @@ impl Watcher {
         Ok(false)
     }
 
-    /// Makes sure that one more file may be open, by closing the one that rests longest.
-    fn make_room(&mut self) -> bool {
+    /// Makes sure that one more file may be open, by closing the one that rests longest; whether that was possible.
+    fn make_room(&mut self) -> Result<bool, Stopped> {
         if self.reader.open_files() < self.settings.open_files_max {
-            return true;
+            return Ok(true);
         }
-        let now = Instant::now();
         let resting = self.files.values_mut().filter(|file| {
-            file.handle.is_some()
-                && file.state == State::Watched
-                && !file.has_news(now)
-                && file.retry_at.is_none()
+            file.handle.is_some() && file.retry_at.is_none() && file.read_to_end == Some(file.stat)
         });
-        if let Some(file) = resting.min_by_key(|file| file.last_read) {
-            file.handle = None;
-            return true;
+        // A file without a path can't be opened again: those come last.
+        let Some(file) = resting.min_by_key(|file| (file.state != State::Watched, file.last_read)) else {
+            tracing::warn!(
+                max_open_files = self.settings.open_files_max,
+                limited = true,
+                "reached open files limit, files wait to be opened"
+            );
+            return Ok(false);
+        };
+        if file.state != State::Watched {
+            self.reader.let_go(file)?;
         }
-        tracing::warn!(
-            max_open_files = self.settings.open_files_max,
-            limited = true,
-            "reached open files limit, files wait to be opened"
-        );
-        false
+        file.handle = None;
+        Ok(true)
     }
 
     /// Closes files that nothing was written to for `close_older`, and ends those that nobody will write to any more.
@@ -353,10 +396,7 @@ impl Watcher {
                     if rest.min(now.saturating_duration_since(since))
                         >= settings.stat_interval * LOOKS_AT_REST =>
                 {
-                    if let Err(Trouble::Stopped) = reader.finish(file) {
-                        return Err(Stopped);
-                    }
-                    file.end(false);
+                    reader.let_go(file)?;
                 }
                 _ => {}
             }
@@ -386,51 +426,59 @@ impl Watcher {
 
     /// Takes in which events are delivered; completes files of which all are.
     fn settle(&mut self) -> Result<(), InputError> {
-        let mut ended = Vec::new();
+        let (mut ended, mut given_up) = (HashSet::new(), None);
         for (id, file) in &mut self.files {
-            if let Some(position) = file.acks.settled() {
-                file.settled = position;
+            if let Some(position) = file.take_settled() {
                 self.sincedb.store(*id, position, file.path(), file.seen);
             }
-            if file.acks.is_abandoned() && !self.reader.feed.is_stopping() {
-                let message = "events were given up; reading again from the last position that is safe";
-                return Err(InputError(format!("{}: {message}", file.path().display())));
+            if file.acks.is_abandoned() {
+                given_up = Some(file.path().display().to_string());
             }
             if matches!(file.state, State::Ending { .. }) && file.acks.in_flight() == 0 {
-                ended.push(*id);
+                ended.insert(*id);
             }
         }
-        for id in ended {
-            let Some(file) = self.files.remove(&id) else { continue };
-            match file.state {
-                State::Ending { completed: true } => self.complete(&file),
-                // It may come back under a name that it does not have now.
-                _ if !self.settings.is_read_mode => self.paths.retain(|_, stat| stat.id != file.stat.id),
-                _ => {}
+        if !ended.is_empty() && !self.settings.is_read_mode {
+            // They may come back under the same path.
+            self.paths.retain(|_, stat| !ended.contains(&stat.id));
+        }
+        for file in ended.into_iter().filter_map(|id| self.files.remove(&id)).collect::<Vec<_>>() {
+            if matches!(file.state, State::Ending { completed: true }) {
+                self.complete(&file);
             }
         }
-        Ok(())
+        match given_up {
+            Some(path) if !self.reader.feed.is_stopping() => {
+                let message = "events were given up; reading again from the last position that is safe";
+                Err(InputError(format!("{path}: {message}")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Does what `file_completed_action` says.
     fn complete(&mut self, file: &WatchedFile) {
         let path = file.path();
+        let now = Stat::of_path(path).ok().flatten().filter(|now| file.stat.is_same_file(now));
+        if let Some(now) = now.filter(|now| now.size > file.position && !is_archive(path)) {
+            // It has grown since its end was seen.
+            return self.add(path, now, false);
+        }
         if let Some(log) = &self.settings.completed_log
             && let Err(error) = append_line(log, path)
         {
             tracing::warn!(path = %path.display(), log = %log.display(), %error, "can't log the completed file");
         }
-        if !self.settings.delete_completed {
-            return;
-        }
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::warn!(path = %path.display(), %error, "can't delete the completed file");
-            }
-            _ => {
-                self.paths.remove(path);
-                // The next file may get the same inode.
-                self.sincedb.forget(file.stat.id);
+        if self.settings.delete_completed && now.is_some() {
+            match std::fs::remove_file(path) {
+                Ok(()) => {
+                    self.paths.remove(path);
+                    // The next file may get the same inode.
+                    self.sincedb.forget(file.stat.id);
+                }
+                Err(error) => {
+                    tracing::warn!(path = %path.display(), %error, "can't delete the completed file");
+                }
             }
         }
     }

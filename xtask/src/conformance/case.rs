@@ -41,6 +41,8 @@ pub(crate) enum Kind {
     Decode(String, Vec<u8>),
     /// Writes the input with a codec.
     Encode(String),
+    /// The case itself is wrong, for this reason; it fails, and the others run.
+    Unreadable(String),
 }
 
 /// What came out of Logstash.
@@ -117,7 +119,7 @@ pub(crate) fn load(folder: &Path, deviations: &Path) -> Result<Vec<Case>> {
         let results = Json::parse(&read(&results)?).with_context(|| results.display().to_string())?;
         let list = yaml::parse(&read(&file)?).with_context(|| file.display().to_string())?;
         for entry in list.as_list().unwrap_or_default() {
-            let mut case = case(&area, entry, &results).with_context(|| format!("{area}: {entry:.200}"))?;
+            let mut case = case(&area, entry, &results);
             if let Some((result, why)) = deviations.remove(&case.id()) {
                 case.expected = Expected { result };
                 case.deviation = Some(why);
@@ -140,28 +142,32 @@ fn load_deviations(file: &Path) -> Result<HashMap<String, (Json, String)>> {
     Ok(deviations)
 }
 
-fn case(area: &str, entry: &Json, results: &Json) -> Result<Case> {
-    let name = entry.get("name").and_then(Json::as_text).context("no name")?.to_owned();
-    let result = results.get(&name).context("no recorded result")?.clone();
+fn case(area: &str, entry: &Json, results: &Json) -> Case {
+    let name = entry.get("name").map(Json::to_setting).unwrap_or_default();
+    let result = results.get(&name);
+    let kind = match result {
+        Some(_) => kind(entry).unwrap_or_else(|error| Kind::Unreadable(format!("{error:#}"))),
+        None => Kind::Unreadable("there is no recorded result".to_owned()),
+    };
     let texts = |key: &str| -> Vec<(String, String)> {
         let entries = entry.get(key).and_then(Json::as_map).unwrap_or_default();
         entries.iter().map(|(name, value)| (name.clone(), value.to_setting())).collect()
     };
     let ignore = entry.get("ignore").and_then(Json::as_list).unwrap_or_default();
-    Ok(Case {
+    Case {
         area: area.to_owned(),
         why: entry.get("why").map(Json::to_setting).unwrap_or_default(),
-        kind: kind(entry)?,
+        kind,
         settings: texts("settings"),
         env: texts("env"),
         files: texts("files"),
         input: entry.get("input").and_then(Json::as_list).unwrap_or_default().to_vec(),
         metadata: matches!(entry.get("metadata"), Some(Json::Bool(true))),
         ignore: ignore.iter().filter_map(Json::as_text).map(path).collect(),
-        expected: Expected { result },
+        expected: Expected { result: result.cloned().unwrap_or(Json::Null) },
         deviation: None,
         name,
-    })
+    }
 }
 
 fn kind(entry: &Json) -> Result<Kind> {
@@ -206,6 +212,18 @@ mod tests {
             matches!(&first.kind, Kind::Decode(codec, bytes) if codec.starts_with("plain") && !bytes.is_empty())
         );
         assert_eq!(first.ignore, [["@timestamp"]]);
+    }
+
+    #[test]
+    fn a_case_that_is_wrong_fails_alone() {
+        let results = Json::parse(r#"{"a": {"events": []}}"#).unwrap();
+        let case = |text: &str| case("x", &yaml::parse(text).unwrap(), &results).kind;
+        assert!(matches!(case("{name: a, config: 'filter { }'}"), Kind::Filters(_)));
+        assert!(
+            matches!(case("{name: a, kind: dance, config: x}"), Kind::Unreadable(why) if why.contains("dance"))
+        );
+        assert!(matches!(case("{name: b, config: x}"), Kind::Unreadable(why) if why.contains("recorded")));
+        assert!(matches!(case("{name: a, decode: plain}"), Kind::Unreadable(_)));
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub(crate) fn run(case: &Case) -> Outcome {
         Kind::Filters(config) => scene.filter(config),
         Kind::Decode(codec, bytes) => scene.decode(codec, bytes),
         Kind::Encode(codec) => scene.encode(codec),
+        Kind::Unreadable(reason) => bail!("{reason}"),
     });
     outcome.unwrap_or_else(|error| Outcome::Broken(format!("{error:#}")))
 }

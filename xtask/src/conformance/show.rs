@@ -37,6 +37,7 @@ fn given(case: &Case, out: &mut String) {
         Kind::Filters(text) | Kind::Parse(text) | Kind::Config(text) => ("config", text),
         Kind::Decode(text, _) => ("decode", text),
         Kind::Encode(text) => ("encode", text),
+        Kind::Unreadable(text) => ("unreadable", text),
     };
     let _ = writeln!(out, "-- {title}\n{}", text.trim_end());
     if let Kind::Decode(_, bytes) = &case.kind {

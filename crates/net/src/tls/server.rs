@@ -10,7 +10,7 @@ use super::ciphers;
 use super::error::{TlsError, TlsReason};
 use super::identity::Identity;
 use super::options::ClientAuthentication;
-use super::trust::{self, Trust};
+use super::trust::{self, Trust, Trusted};
 use super::verify::ListedClients;
 
 /// The `ssl_*` options of a server.
@@ -20,6 +20,8 @@ pub struct ServerTls {
     pub identity: Identity,
     /// Whose clients are let in; required unless `client_authentication` is none.
     pub trust: Trust,
+    /// Whether clients of the system's authorities are let in where `trust` is empty; otherwise that is an error.
+    pub trust_system: bool,
     /// `ssl_client_authentication`.
     pub client_authentication: ClientAuthentication,
     /// `ssl_supported_protocols`; empty means TLSv1.2 and TLSv1.3.
@@ -61,11 +63,11 @@ impl ServerTls {
             self.trust.load()?;
             return Ok(Arc::new(NoClientAuth));
         }
-        if self.trust.is_empty() {
+        if self.trust.is_empty() && !self.trust_system {
             let reason = TlsReason::Needs(trust::AUTHORITIES);
             return Err(TlsError::new("ssl_client_authentication", reason));
         }
-        let trusted = self.trust.load()?;
+        let trusted = if self.trust.is_empty() { Trusted::system()? } else { self.trust.load()? };
         let mut builder =
             WebPkiClientVerifier::builder_with_provider(Arc::new(trusted.roots), provider.clone());
         if self.client_authentication == ClientAuthentication::Optional {

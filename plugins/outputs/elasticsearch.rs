@@ -1,0 +1,242 @@
+//! The `elasticsearch` output.
+//!
+//! | file | what |
+//! |---|---|
+//! | `options` | the options |
+//! | `address`, `cloud_id`, `authentication`, `connection` | from options to nodes, credentials and an HTTP client |
+//! | `nodes`, `product` | which nodes are alive, and what they are |
+//! | `cluster`, `setup` | what all instances share; templates and life cycle |
+//! | `action`, `data_stream` | from an event to its lines in a bulk request |
+//! | `bulk` | requests, cut to size and accounted for |
+//! | `delivery`, `answer` | sending, and what follows from each answer |
+
+mod action;
+mod address;
+mod answer;
+mod authentication;
+mod bulk;
+mod cloud_id;
+mod cluster;
+mod connection;
+mod data_stream;
+mod delivery;
+mod nodes;
+mod options;
+mod product;
+mod setup;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ferrostash_net::http_client::{HttpClient, HttpRequest};
+use ferrostash_plugin::{
+    Backoff, BuildContext, BuildResult, CodecFactory, Output, OutputBatch, OutputContext, OutputError,
+    OutputPlugin, PluginDef, Refused, StartError, output,
+};
+use futures::future::BoxFuture;
+use http::Method;
+
+use action::{Action, Mapper};
+use address::Addresses;
+use authentication::Authentication;
+use bulk::{Cutter, REQUEST_BYTES_MAX};
+use cluster::Cluster;
+use data_stream::DataStream;
+use delivery::{Counts, Delivery, Rules, broken_thread};
+use nodes::Nodes;
+use options::ElasticsearchOptions;
+use setup::Setup;
+
+pub(crate) static PLUGIN: PluginDef = output::<Elasticsearch>();
+
+/// The default gzip level.
+const COMPRESSION_LEVEL: u32 = 1;
+/// Documents with these answers are dead letters.
+const DEAD_LETTER_CODES: [u16; 2] = [400, 404];
+/// The shortest wait between two attempts.
+const RETRY_MIN: Duration = Duration::from_millis(10);
+
+#[derive(Clone)]
+struct Elasticsearch {
+    cluster: Arc<Cluster>,
+    mapper: Arc<Mapper>,
+    rules: Arc<Rules>,
+    counts: Arc<Counts>,
+    compression_level: u32,
+    request_bytes_max: usize,
+}
+
+impl OutputPlugin for Elasticsearch {
+    type Options = ElasticsearchOptions;
+    const SHARED: bool = true;
+
+    fn build(options: ElasticsearchOptions, _: Arc<dyn CodecFactory>, cx: &mut BuildContext<'_>) -> BuildResult<Self> {
+        check_templates(&options, cx)?;
+        if options.sniffing.value {
+            return Err(cx.refuse_at(options.sniffing.span, "`sniffing` is not supported yet; list the nodes in `hosts`"));
+        }
+        if options.manage_template == Some(true) && options.template.is_none() && cx.ecs.is_on() {
+            cx.warn("there is no default index template for ECS; `template` installs one of your own");
+        }
+        if !options.failure_type_logging_whitelist.is_empty() {
+            cx.warn("`failure_type_logging_whitelist` is deprecated; use `silence_errors_in_log`");
+        }
+        Self::assemble(&options, cx).map_err(|reason| cx.refuse(reason))
+    }
+}
+
+impl Elasticsearch {
+    fn assemble(options: &ElasticsearchOptions, cx: &BuildContext<'_>) -> Result<Self, String> {
+        check_action(options)?;
+        let authentication = Authentication::of(options)?;
+        let addresses = Addresses::of(options, authentication.login.as_ref())?;
+        if authentication.api_key.is_some() && !addresses.secure {
+            return Err("Using api_key authentication requires SSL/TLS secured communication using the `ssl => true` \
+                        option"
+                .into());
+        }
+        for url in addresses.nodes.iter().flat_map(|node| [&node.bulk, &node.health]) {
+            HttpRequest::new(Method::POST, url).map_err(|error| format!("the paths and hosts give no usable address: {error}"))?;
+        }
+        let http = connection::http_options(options, addresses.secure, authentication.api_key.as_ref())?;
+        let nodes = Nodes::new(addresses.nodes, HttpClient::new(http), options.pool_max);
+        let stream = DataStream::of(options, cx.ecs)?;
+        let setup = Setup::of(options, stream.is_some(), cx.ecs)?;
+        Ok(Elasticsearch {
+            cluster: Arc::new(Cluster::new(nodes, setup, seconds(options.resurrect_delay))),
+            mapper: Arc::new(Mapper::new(options, stream, cx.ecs)),
+            rules: Arc::new(rules(options)?),
+            counts: Arc::new(Counts::new(&cx.metrics)),
+            compression_level: compression_level(options)?,
+            request_bytes_max: REQUEST_BYTES_MAX,
+        })
+    }
+
+    fn backoff(&self) -> Backoff {
+        Backoff::new(self.rules.retry_first, self.rules.retry_max)
+    }
+}
+
+impl Output for Elasticsearch {
+    fn start<'a>(&'a mut self, _: &'a OutputContext) -> BoxFuture<'a, Result<(), StartError>> {
+        Box::pin(self.cluster.discover())
+    }
+
+    fn write<'a>(
+        &'a mut self,
+        batches: &'a [OutputBatch],
+        cx: &'a OutputContext,
+    ) -> BoxFuture<'a, Result<(), OutputError>> {
+        Box::pin(async move {
+            let facts = self.cluster.ready(self.backoff(), cx).await?;
+            let mut delivery = Delivery {
+                nodes: &self.cluster.nodes,
+                rules: &self.rules,
+                counts: &self.counts,
+                events: bulk::events(batches).collect(),
+                cx,
+                backoff: self.backoff(),
+            };
+            let mapper = Arc::clone(&self.mapper);
+            let mut cutter = Cutter::new(mapper, facts, batches, self.compression_level, self.request_bytes_max);
+            loop {
+                let (rest, part) = cutter.next().await.map_err(broken_thread)?;
+                let Some(part) = part else { return Ok(()) };
+                delivery.part(part).await?;
+                cutter = rest;
+            }
+        })
+    }
+}
+
+/// Templates that fail for every event are found now.
+fn check_templates(options: &ElasticsearchOptions, cx: &mut BuildContext<'_>) -> BuildResult<()> {
+    let templates = [
+        ("action", options.action.as_ref().map(|action| &action.value)),
+        ("document_id", options.document_id.as_ref()),
+        ("document_type", options.document_type.as_ref()),
+        ("ilm_rollover_alias", options.ilm_rollover_alias.as_ref()),
+        ("index", options.index.as_ref()),
+        ("parent", options.parent.as_ref()),
+        ("pipeline", options.pipeline.as_ref()),
+        ("routing", options.routing.as_ref()),
+        ("script", options.script.as_ref()),
+        ("upsert", options.upsert.as_ref()),
+        ("version", options.version.as_ref()),
+    ];
+    let mut refused: Option<Refused> = None;
+    for (name, template) in templates {
+        for problem in template.iter().flat_map(|template| template.problems()) {
+            refused = Some(cx.refuse(format!("`{name}`: {problem}")));
+        }
+    }
+    refused.map_or(Ok(()), Err)
+}
+
+/// The combinations that Logstash refuses.
+fn check_action(options: &ElasticsearchOptions) -> Result<(), String> {
+    let action = options.action.as_ref().map(|action| action.value.as_str());
+    let external = options.version_type.as_deref().is_some_and(|kind| kind.starts_with("external"));
+    let is_each = |action: &str| action.contains("%{") && action.contains('}');
+    match action {
+        Some("") => Err("No action specified!".into()),
+        Some(action) if !is_each(action) && Action::of(action).is_none() => Err(format!(
+            "Action '{action}' is invalid! Pick one of [\"index\", \"delete\", \"create\", \"update\"] or use a sprintf \
+             style statement"
+        )),
+        _ if external && options.version.is_none() => {
+            Err("External versioning requires the presence of a version number.".into())
+        }
+        Some("create") if external => Err("External versioning is not supported by the create action.".into()),
+        _ if options.doc_as_upsert == Some(true) && options.scripted_upsert == Some(true) => {
+            Err("doc_as_upsert and scripted_upsert are mutually exclusive.".into())
+        }
+        Some("update") if options.document_id.as_ref().is_none_or(|id| id.as_str().is_empty()) => {
+            Err("Specifying action => 'update' needs a document_id.".into())
+        }
+        Some("update") if external => Err("External versioning is not supported by the update action. See \
+                                           https://www.elastic.co/guide/en/elasticsearch/reference/current/docs-update.html."
+            .into()),
+        _ => Ok(()),
+    }
+}
+
+fn rules(options: &ElasticsearchOptions) -> Result<Rules, String> {
+    let both = |codes: &[u16]| -> Vec<u16> {
+        options.dlq_custom_codes.iter().copied().filter(|code| codes.contains(code)).collect()
+    };
+    for (codes, what) in [
+        (&DEAD_LETTER_CODES[..], "are already defined as standard DLQ error codes"),
+        (&[200, 201], "are success codes which cannot be redefined in dlq_custom_codes"),
+        (&[409], "are error codes already defined as conflict which cannot be redefined in dlq_custom_codes"),
+    ] {
+        let found = both(codes);
+        if !found.is_empty() {
+            return Err(format!("{found:?} {what}"));
+        }
+    }
+    Ok(Rules {
+        dead_letter_codes: [&DEAD_LETTER_CODES[..], &options.dlq_custom_codes].concat(),
+        dropped_errors: options.drop_error_types.clone(),
+        silent_errors: [&options.silence_errors_in_log[..], &options.failure_type_logging_whitelist].concat(),
+        retry_first: seconds(options.retry_initial_interval).max(RETRY_MIN),
+        retry_max: seconds(options.retry_max_interval).max(RETRY_MIN),
+    })
+}
+
+fn compression_level(options: &ElasticsearchOptions) -> Result<u32, String> {
+    match (options.compression_level, options.http_compression) {
+        (Some(_), Some(_)) => {
+            Err("Both `compression_level` and the deprecated `http_compression` are set, please only use the first".into())
+        }
+        (Some(level), None) => Ok(level),
+        (None, Some(false)) => Ok(0),
+        (None, _) => Ok(COMPRESSION_LEVEL),
+    }
+}
+
+fn seconds(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::ZERO)
+}
