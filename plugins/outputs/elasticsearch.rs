@@ -20,6 +20,8 @@ mod cluster;
 mod connection;
 mod data_stream;
 mod delivery;
+#[cfg(test)]
+mod double;
 mod nodes;
 mod options;
 mod product;
@@ -30,6 +32,7 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ferrostash_event::Template;
 use ferrostash_net::http_client::{HttpClient, HttpRequest};
 use ferrostash_plugin::{
     Backoff, BuildContext, BuildResult, CodecFactory, Output, OutputBatch, OutputContext, OutputError,
@@ -41,7 +44,7 @@ use http::Method;
 use action::{Action, Mapper};
 use address::Addresses;
 use authentication::Authentication;
-use bulk::{Cutter, REQUEST_BYTES_MAX};
+use bulk::Cutter;
 use cluster::Cluster;
 use data_stream::DataStream;
 use delivery::{Counts, Delivery, Rules, broken_thread};
@@ -65,17 +68,23 @@ struct Elasticsearch {
     rules: Arc<Rules>,
     counts: Arc<Counts>,
     compression_level: u32,
-    request_bytes_max: usize,
 }
 
 impl OutputPlugin for Elasticsearch {
     type Options = ElasticsearchOptions;
     const SHARED: bool = true;
 
-    fn build(options: ElasticsearchOptions, _: Arc<dyn CodecFactory>, cx: &mut BuildContext<'_>) -> BuildResult<Self> {
+    fn build(
+        options: ElasticsearchOptions,
+        _: Arc<dyn CodecFactory>,
+        cx: &mut BuildContext<'_>,
+    ) -> BuildResult<Self> {
         check_templates(&options, cx)?;
         if options.sniffing.value {
-            return Err(cx.refuse_at(options.sniffing.span, "`sniffing` is not supported yet; list the nodes in `hosts`"));
+            return Err(cx.refuse_at(
+                options.sniffing.span,
+                "`sniffing` is not supported yet; list the nodes in `hosts`",
+            ));
         }
         if options.manage_template == Some(true) && options.template.is_none() && cx.ecs.is_on() {
             cx.warn("there is no default index template for ECS; `template` installs one of your own");
@@ -98,7 +107,8 @@ impl Elasticsearch {
                 .into());
         }
         for url in addresses.nodes.iter().flat_map(|node| [&node.bulk, &node.health]) {
-            HttpRequest::new(Method::POST, url).map_err(|error| format!("the paths and hosts give no usable address: {error}"))?;
+            HttpRequest::new(Method::POST, url)
+                .map_err(|error| format!("the paths and hosts give no usable address: {error}"))?;
         }
         let http = connection::http_options(options, addresses.secure, authentication.api_key.as_ref())?;
         let nodes = Nodes::new(addresses.nodes, HttpClient::new(http), options.pool_max);
@@ -110,7 +120,6 @@ impl Elasticsearch {
             rules: Arc::new(rules(options)?),
             counts: Arc::new(Counts::new(&cx.metrics)),
             compression_level: compression_level(options)?,
-            request_bytes_max: REQUEST_BYTES_MAX,
         })
     }
 
@@ -140,7 +149,7 @@ impl Output for Elasticsearch {
                 backoff: self.backoff(),
             };
             let mapper = Arc::clone(&self.mapper);
-            let mut cutter = Cutter::new(mapper, facts, batches, self.compression_level, self.request_bytes_max);
+            let mut cutter = Cutter::new(mapper, facts, batches, self.compression_level);
             loop {
                 let (rest, part) = cutter.next().await.map_err(broken_thread)?;
                 let Some(part) = part else { return Ok(()) };
@@ -154,7 +163,7 @@ impl Output for Elasticsearch {
 /// Templates that fail for every event are found now.
 fn check_templates(options: &ElasticsearchOptions, cx: &mut BuildContext<'_>) -> BuildResult<()> {
     let templates = [
-        ("action", options.action.as_ref().map(|action| &action.value)),
+        ("action", options.action.as_ref()),
         ("document_id", options.document_id.as_ref()),
         ("document_type", options.document_type.as_ref()),
         ("ilm_rollover_alias", options.ilm_rollover_alias.as_ref()),
@@ -177,7 +186,7 @@ fn check_templates(options: &ElasticsearchOptions, cx: &mut BuildContext<'_>) ->
 
 /// The combinations that Logstash refuses.
 fn check_action(options: &ElasticsearchOptions) -> Result<(), String> {
-    let action = options.action.as_ref().map(|action| action.value.as_str());
+    let action = options.action.as_ref().map(Template::as_str);
     let external = options.version_type.as_deref().is_some_and(|kind| kind.starts_with("external"));
     let is_each = |action: &str| action.contains("%{") && action.contains('}');
     match action {

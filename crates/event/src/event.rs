@@ -24,11 +24,14 @@ pub const LIST_PAD_MAX: usize = 100_000;
 /// Most text, in bytes, that one event holds; what comes after is cut.
 pub const EVENT_TEXT_BYTES_MAX: usize = 1 << 31;
 
+/// Top-level fields that an event has room for without moving them.
+const FIELDS_EXPECTED: u32 = 24;
+
 /// An event below this size is never worth compacting.
 const COMPACT_BYTES_MIN: usize = 16 * 1024;
 
-const DATA: u32 = 0;
-const META: u32 = 1;
+pub(crate) const DATA: u32 = 0;
+pub(crate) const META: u32 = 1;
 /// A key that is not in the process-wide table: the rest of the bits are the range of its text.
 const LOCAL: u32 = 1 << 31;
 
@@ -196,10 +199,10 @@ impl Event {
     /// An event with nothing at all in it, and room for `text_bytes` of text.
     pub(crate) fn bare(text_bytes: usize) -> Event {
         let mut ranges = Vec::with_capacity(6);
-        ranges.push(Range { start: 0, len: 0, cap: 16 });
+        ranges.push(Range { start: 0, len: 0, cap: FIELDS_EXPECTED });
         ranges.push(Range { start: 0, len: 0, cap: 0 });
-        let mut nodes = Vec::with_capacity(32);
-        nodes.resize(16, Node::NULL);
+        let mut nodes = Vec::with_capacity(2 * FIELDS_EXPECTED as usize);
+        nodes.resize(FIELDS_EXPECTED as usize, Node::NULL);
         Event { text: String::with_capacity(text_bytes), nodes, ranges, cancelled: false, compacted_bytes: 0 }
     }
 
@@ -556,6 +559,11 @@ impl Event {
         &self.nodes[range.start as usize..(range.start + range.len) as usize]
     }
 
+    /// The text of a string or number that is kept as text.
+    pub(crate) fn text_bytes(&self, node: Node) -> &[u8] {
+        self.text.as_bytes().get(node.a as usize..(node.a + node.b) as usize).unwrap_or_default()
+    }
+
     pub(crate) fn resolve(&self, node: Node) -> ValueRef<'_> {
         let text = || self.text.get(node.a as usize..(node.a + node.b) as usize).unwrap_or_default();
         match node.kind {
@@ -588,7 +596,7 @@ impl Event {
         self.text.get(place.start as usize..(place.start + place.len) as usize).unwrap_or_default()
     }
 
-    pub(crate) fn is_local(&self, key: u32) -> bool {
+    pub(crate) fn is_local(key: u32) -> bool {
         key & LOCAL != 0
     }
 
@@ -780,7 +788,7 @@ impl Event {
 
     /// Sets a top-level field whose number is known and belongs to this event.
     pub(crate) fn insert_number(&mut self, node: Node) {
-        let found = if self.is_local(node.key) {
+        let found = if Event::is_local(node.key) {
             self.find_local(DATA, self.key_name(node.key))
         } else {
             self.find_id(DATA, KeyId(node.key))
@@ -1070,8 +1078,8 @@ impl std::fmt::Debug for Event {
 /// A list inside an event.
 #[derive(Clone, Copy)]
 pub struct ArrayRef<'a> {
-    event: &'a Event,
-    range: u32,
+    pub(crate) event: &'a Event,
+    pub(crate) range: u32,
 }
 
 impl<'a> ArrayRef<'a> {
@@ -1105,8 +1113,8 @@ impl std::fmt::Debug for ArrayRef<'_> {
 /// A hash inside an event.
 #[derive(Clone, Copy)]
 pub struct ObjectRef<'a> {
-    event: &'a Event,
-    range: u32,
+    pub(crate) event: &'a Event,
+    pub(crate) range: u32,
 }
 
 impl<'a> ObjectRef<'a> {
@@ -1132,20 +1140,6 @@ impl<'a> ObjectRef<'a> {
             .members(self.range)
             .iter()
             .map(move |n| (self.event.key_name(n.key), self.event.resolve(*n)))
-    }
-
-    /// As [`ObjectRef::iter`], each name as an escaped JSON key with its colon where the table has it.
-    pub(crate) fn iter_json(
-        self,
-    ) -> impl ExactSizeIterator<Item = (Result<&'static str, &'a str>, ValueRef<'a>)> {
-        self.event.members(self.range).iter().map(move |node| {
-            let key = if node.key & LOCAL == 0 {
-                Ok(KeyId(node.key).json())
-            } else {
-                Err(self.event.key_name(node.key))
-            };
-            (key, self.event.resolve(*node))
-        })
     }
 }
 

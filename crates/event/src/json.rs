@@ -2,6 +2,7 @@
 
 mod decode;
 mod encode;
+mod scan;
 
 pub use decode::{
     JSON_DEPTH_MAX, JSON_LIST_EVENTS_MAX, JsonError, JsonNumbers, JsonPlaces, MergeError, Parsed, ParsedKind,

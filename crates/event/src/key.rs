@@ -21,6 +21,8 @@ struct Info {
     name: &'static str,
     /// `"name":`, escaped, so that an encoder copies instead of scanning.
     json: &'static str,
+    /// Whether the name as a field reference means the top-level field of that name, and that field has no rules.
+    plain: bool,
 }
 
 type Chunk = Box<[OnceLock<Info>]>;
@@ -60,6 +62,11 @@ impl KeyId {
         self.info().map_or("", |info| info.name)
     }
 
+    /// Whether a hash's member of this name may become a top-level field without further ado.
+    pub(crate) fn is_plain(self) -> bool {
+        self.info().is_some_and(|info| info.plain)
+    }
+
     /// The name as a JSON key with its colon.
     pub(crate) fn json(self) -> &'static str {
         self.info().map_or("\"\":", |info| info.json)
@@ -83,7 +90,9 @@ fn enter(name: &str) -> Option<(&'static str, u32)> {
     crate::json::write_string(name, &mut json);
     json.push(b':');
     let json: &'static str = Box::leak(String::from_utf8(json).unwrap_or_default().into_boxed_str());
-    chunk.get(at % CHUNK)?.set(Info { name, json }).ok()?;
+    let plain =
+        !name.contains(['[', ']']) && ![crate::TIMESTAMP, crate::METADATA, crate::TAGS].contains(&name);
+    chunk.get(at % CHUNK)?.set(Info { name, json, plain }).ok()?;
     let id = u32::try_from(at).ok()?;
     numbers.insert(name, id);
     Some((name, id))

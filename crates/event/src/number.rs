@@ -5,11 +5,15 @@
 
 /// Appends `value` as Java's `Double.toString` spells it: `1.0`, `1.0E7`, `9.0E-4`, `Infinity`, `NaN`.
 pub fn write_java_double(value: f64, out: &mut String) {
-    write_double(
-        value,
-        out,
-        Spelling { plain_min: -3, plain_max: 7, e: 'E', plus: false, two_digit_exponent: false },
-    );
+    out.push_str(java_double(value).as_str());
+}
+
+/// The text of [`write_java_double`], on the stack.
+pub(crate) fn java_double(value: f64) -> NumberText {
+    let mut out = NumberText::default();
+    let spelling = Spelling { plain_min: -3, plain_max: 7, e: 'E', plus: false, two_digit_exponent: false };
+    write_double(value, &mut out, spelling);
+    out
 }
 
 /// Appends `value` as JRuby's `Float#to_s` spells it: `1.0`, `1000000000000000000.0`, `1.0e+20`, `1.0e-05`, `Infinity`,
@@ -21,11 +25,10 @@ pub fn write_ruby_float(value: f64, out: &mut String) {
         out.push_str(mantissa);
         return out.push_str(if mantissa.ends_with('.') { "0e+19" } else { "e+19" });
     }
-    write_double(
-        value,
-        out,
-        Spelling { plain_min: -4, plain_max: 19, e: 'e', plus: true, two_digit_exponent: true },
-    );
+    let mut text = NumberText::default();
+    let spelling = Spelling { plain_min: -4, plain_max: 19, e: 'e', plus: true, two_digit_exponent: true };
+    write_double(value, &mut text, spelling);
+    out.push_str(text.as_str());
 }
 
 struct Spelling {
@@ -37,7 +40,7 @@ struct Spelling {
     two_digit_exponent: bool,
 }
 
-fn write_double(value: f64, out: &mut String, spelling: Spelling) {
+fn write_double(value: f64, out: &mut NumberText, spelling: Spelling) {
     if value.is_nan() {
         return out.push_str("NaN");
     }
@@ -73,7 +76,7 @@ fn write_double(value: f64, out: &mut String, spelling: Spelling) {
     }
 }
 
-fn write_plain(digits: &str, exponent: i32, out: &mut String) {
+fn write_plain(digits: &str, exponent: i32, out: &mut NumberText) {
     if exponent < 0 {
         out.push_str("0.");
         (1..-exponent).for_each(|_| out.push('0'));
@@ -92,33 +95,38 @@ fn write_plain(digits: &str, exponent: i32, out: &mut String) {
     }
 }
 
-/// At most 17 significant digits.
+/// The text of a double; ASCII, and never longer than this.
 #[derive(Default)]
-struct Digits {
-    bytes: [u8; 24],
+pub(crate) struct NumberText {
+    bytes: [u8; 32],
     len: usize,
 }
 
-impl Digits {
-    fn push(&mut self, digit: u8) {
-        if let Some(slot) = self.bytes.get_mut(self.len) {
-            *slot = digit;
-            self.len += 1;
+impl NumberText {
+    fn push_str(&mut self, text: &str) {
+        let end = self.len + text.len();
+        if let Some(room) = self.bytes.get_mut(self.len..end) {
+            room.copy_from_slice(text.as_bytes());
+            self.len = end;
         }
     }
 
-    fn as_str(&self) -> &str {
-        self.bytes.get(..self.len).and_then(|b| std::str::from_utf8(b).ok()).unwrap_or("0")
+    fn push(&mut self, c: char) {
+        self.push_str(c.encode_utf8(&mut [0; 4]));
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        self.bytes.get(..self.len).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or("0")
     }
 }
 
 /// The significant digits of a shortest decimal form, and the exponent of the first one.
-fn digits_and_exponent(text: &str) -> (Digits, i32) {
+fn digits_and_exponent(text: &str) -> (NumberText, i32) {
     let (mantissa, exponent) = match text.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, exponent.parse().unwrap_or(0)),
         None => (text, 0),
     };
-    let mut digits = Digits::default();
+    let mut digits = NumberText::default();
     // Exponent of the digit after the last one before the point, relative to the first significant digit.
     let (mut first, mut seen_point, mut whole, mut leading) = (false, false, 0i32, 0i32);
     let mut trailing = 0usize;
@@ -136,9 +144,9 @@ fn digits_and_exponent(text: &str) -> (Digits, i32) {
         if byte == b'0' {
             trailing += 1;
         } else {
-            (0..trailing).for_each(|_| digits.push(b'0'));
+            (0..trailing).for_each(|_| digits.push('0'));
             trailing = 0;
-            digits.push(byte);
+            digits.push(byte as char);
         }
     }
     let position = if whole > 0 { whole - 1 } else { -leading - 1 };
@@ -161,6 +169,15 @@ pub struct Decimal {
 pub const NUMBER_DIGITS_MAX: usize = 1000;
 
 impl Decimal {
+    /// Whether `text`, a JSON number, is already what [`Decimal::to_java`] would make of it.
+    pub(crate) fn is_canonical(text: &str) -> bool {
+        let digits = text.strip_prefix('-').unwrap_or(text);
+        let Some((whole, fraction)) = digits.split_once('.') else { return false };
+        let small = || fraction.bytes().take_while(|byte| *byte == b'0').count();
+        // Minus zero loses its sign, and far behind the point an exponent is written.
+        !fraction.contains(['e', 'E']) && (whole != "0" || small() < 6.min(fraction.len()))
+    }
+
     /// Reads `-12.50e3`; `None` where the text is no decimal number.
     pub fn parse(text: &str) -> Option<Decimal> {
         let (negative, rest) = match text.as_bytes().first()? {
@@ -341,6 +358,12 @@ mod tests {
                 (java, ruby, whole)
             );
         }
+        for text in ["1.50", "-1.50", "0.5", "0.000001", "0.0000001", "0.0", "-0.0", "1.5e7", "10.0", "0.10"]
+        {
+            let canonical = Decimal::parse(text).unwrap().to_java() == text;
+            assert!(canonical || !Decimal::is_canonical(text), "{text}");
+        }
+        assert!(Decimal::is_canonical("1.50") && Decimal::is_canonical("-0.5"));
         assert_eq!(Decimal::parse("1.x"), None);
         assert_eq!(Decimal::parse("1e99999").unwrap().whole(), None);
     }

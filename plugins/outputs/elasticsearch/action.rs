@@ -7,6 +7,11 @@ use ferrostash_plugin::Ecs;
 use super::data_stream::DataStream;
 use super::options::{ElasticsearchOptions, ScriptType};
 
+/// The field of `@metadata` in which filters say what the document is to be.
+const CONTROL: &str = "_ingest_document";
+/// The field of `@metadata` in which they name its pipeline.
+const TARGET_PIPELINE: &str = "target_ingest_pipeline";
+
 /// An action of the bulk API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
@@ -17,8 +22,12 @@ pub(super) enum Action {
 }
 
 /// All actions, by name.
-const ACTIONS: [(&str, Action); 4] =
-    [("index", Action::Index), ("delete", Action::Delete), ("create", Action::Create), ("update", Action::Update)];
+const ACTIONS: [(&str, Action); 4] = [
+    ("index", Action::Index),
+    ("delete", Action::Delete),
+    ("create", Action::Create),
+    ("update", Action::Update),
+];
 
 impl Action {
     pub(super) fn of(name: &str) -> Option<Action> {
@@ -58,10 +67,6 @@ pub(super) struct Mapper {
     parent: Option<Template>,
     join_field: Option<FieldRef>,
     update: Update,
-    /// `[@metadata][_ingest_document]`, in which filters say what the document is to be.
-    control: FieldRef,
-    /// `[@metadata][target_ingest_pipeline]`, in which they name its pipeline.
-    target_pipeline: FieldRef,
 }
 
 /// Something that is the same for all events, or each event's own.
@@ -93,7 +98,7 @@ struct Update {
 impl Mapper {
     /// The mapper that the options describe.
     pub(super) fn new(options: &ElasticsearchOptions, stream: Option<DataStream>, ecs: Ecs) -> Mapper {
-        let action = options.action.as_ref().map_or("index", |action| action.value.as_str());
+        let action = options.action.as_ref().map_or("index", Template::as_str);
         let default_index = ecs.pick("logstash-%{+yyyy.MM.dd}", "ecs-logstash-%{+yyyy.MM.dd}");
         let name = options.index.clone().unwrap_or_else(|| Template::parse(default_index));
         Mapper {
@@ -117,15 +122,13 @@ impl Mapper {
             parent: options.parent.clone(),
             join_field: options.join_field.clone(),
             update: Update::new(options),
-            control: metadata("_ingest_document"),
-            target_pipeline: metadata("target_ingest_pipeline"),
         }
     }
 
     /// Appends the lines of an event; what was appended before an error is for the caller to take back.
     pub(super) fn write(&self, event: &Event, facts: Facts, out: &mut Vec<u8>) -> Result<Action, Unmappable> {
         let action = self.action(event)?;
-        let control = event.get(&self.control).and_then(ValueRef::as_object);
+        let control = event.metadata().get(CONTROL).and_then(ValueRef::as_object);
         out.extend_from_slice(b"{\"");
         out.extend_from_slice(action.name().as_bytes());
         out.extend_from_slice(b"\":{");
@@ -164,9 +167,12 @@ impl Mapper {
         members.template_or("_id", self.id.as_ref(), event, control, "id")?;
         let index = members.render(|text| self.write_index(event, facts, text))?;
         if self.strict_index && has_placeholder(index) {
-            return Err(format!("Badly formatted index, after interpolation still contains placeholder: [{index}]"));
+            return Err(format!(
+                "Badly formatted index, after interpolation still contains placeholder: [{index}]"
+            ));
         }
-        let named = control.and_then(|control| said(control, "index")).filter(|_| self.is_default_index(facts));
+        let named =
+            control.and_then(|control| said(control, "index")).filter(|_| self.is_default_index(facts));
         match named {
             Some(index) => members.value("_index", index),
             None => members.rendered("_index"),
@@ -210,7 +216,7 @@ impl Mapper {
         members: &mut Members<'_>,
     ) -> Result<(), Unmappable> {
         let named = control.and_then(|control| said(control, "pipeline")).filter(|_| self.pipeline.is_none());
-        let target = event.get(&self.target_pipeline).filter(|value| !value.is_null());
+        let target = event.metadata().get(TARGET_PIPELINE).filter(|value| !value.is_null());
         match (named, &self.pipeline, target) {
             (Some(named), _, _) => members.value("pipeline", named),
             (None, Some(pipeline), _) => members.template_unless_empty("pipeline", pipeline, event)?,
@@ -261,13 +267,18 @@ impl Mapper {
 
 /// The alias of an index with a life cycle.
 pub(super) fn rollover_alias(options: &ElasticsearchOptions, ecs: Ecs) -> Template {
-    options.ilm_rollover_alias.clone().unwrap_or_else(|| Template::parse(ecs.pick("logstash", "ecs-logstash")))
+    options
+        .ilm_rollover_alias
+        .clone()
+        .unwrap_or_else(|| Template::parse(ecs.pick("logstash", "ecs-logstash")))
 }
 
 impl Update {
     fn new(options: &ElasticsearchOptions) -> Update {
-        let text = |option: &Option<String>, default: &str| option.clone().unwrap_or_else(|| default.to_owned());
-        let given = |option: &Option<Template>| option.clone().filter(|template| !template.as_str().is_empty());
+        let text =
+            |option: &Option<String>, default: &str| option.clone().unwrap_or_else(|| default.to_owned());
+        let given =
+            |option: &Option<Template>| option.clone().filter(|template| !template.as_str().is_empty());
         Update {
             upsert: given(&options.upsert),
             doc_as_upsert: options.doc_as_upsert.unwrap_or(false),
@@ -398,7 +409,12 @@ impl Members<'_> {
         Ok(())
     }
 
-    fn template_unless_empty(&mut self, name: &str, template: &Template, event: &Event) -> Result<(), Unmappable> {
+    fn template_unless_empty(
+        &mut self,
+        name: &str,
+        template: &Template,
+        event: &Event,
+    ) -> Result<(), Unmappable> {
         if !self.render(|text| template.render(event, text))?.is_empty() {
             self.rendered(name);
         }
@@ -428,10 +444,6 @@ fn said<'e>(control: ObjectRef<'e>, name: &str) -> Option<ValueRef<'e>> {
     control.get(name).filter(|value| value.is_truthy())
 }
 
-fn metadata(name: &str) -> FieldRef {
-    FieldRef::literal("@metadata").child(name)
-}
-
 /// Whether a `%{…}` was left as it is.
 fn has_placeholder(text: &str) -> bool {
     text.match_indices("%{").any(|(at, _)| {
@@ -457,7 +469,7 @@ mod tests {
         event.remove(&FieldRef::literal("@version"));
         let mut out = Vec::new();
         Mapper::new(&options, stream, Ecs::V8).write(&event, facts, &mut out)?;
-        Ok(String::from_utf8(out).unwrap().replace(r#""@timestamp":"2026-01-02T03:04:05.678Z","#, ""))
+        Ok(String::from_utf8(out).unwrap().replace(r#","@timestamp":"2026-01-02T03:04:05.678Z""#, ""))
     }
 
     fn map(text: &str, json: &str) -> Result<String, Unmappable> {
@@ -467,19 +479,29 @@ mod tests {
     #[test]
     fn lines_of_each_action() {
         let json = r#"{"a":"x"}"#;
-        let lines = |action: &str| map(&format!("index => i document_id => '%{{a}}' action => {action}"), json).unwrap();
-        assert_eq!(lines("index"), "{\"index\":{\"_id\":\"x\",\"_index\":\"i\"}}\n{\"a\":\"x\"}\n".replace("{\"a\"", "{\"a\""));
+        let lines = |action: &str| {
+            map(&format!("index => 'i' document_id => '%{{a}}' action => {action}"), json).unwrap()
+        };
+        assert_eq!(lines("index"), "{\"index\":{\"_id\":\"x\",\"_index\":\"i\"}}\n{\"a\":\"x\"}\n");
         assert!(lines("create").starts_with(r#"{"create":{"_id":"x","_index":"i"}}"#));
         assert_eq!(lines("delete"), "{\"delete\":{\"_id\":\"x\",\"_index\":\"i\"}}\n");
         let update = lines("update");
-        assert!(update.starts_with("{\"update\":{\"_id\":\"x\",\"_index\":\"i\",\"retry_on_conflict\":1}}\n{\"doc\":{"), "{update}");
+        assert!(
+            update.starts_with(
+                "{\"update\":{\"_id\":\"x\",\"_index\":\"i\",\"retry_on_conflict\":1}}\n{\"doc\":{"
+            ),
+            "{update}"
+        );
         assert!(update.ends_with("\"a\":\"x\"}}\n"), "{update}");
     }
 
     #[test]
     fn actions_may_come_from_the_event() {
-        let text = "index => i action => '%{[@metadata][do]}'";
-        assert_eq!(map(text, r#"{"@metadata":{"do":"delete"}}"#).unwrap(), "{\"delete\":{\"_index\":\"i\"}}\n");
+        let text = "index => 'i' action => '%{[@metadata][do]}'";
+        assert_eq!(
+            map(text, r#"{"@metadata":{"do":"delete"}}"#).unwrap(),
+            "{\"delete\":{\"_index\":\"i\"}}\n"
+        );
         let error = map(text, r#"{"@metadata":{"do":"destroy"}}"#).unwrap_err();
         assert_eq!(error, "Elasticsearch doesn't support [destroy] action");
     }
@@ -487,8 +509,12 @@ mod tests {
     #[test]
     fn index_names_need_their_fields() {
         let error = map("index => 'app-%{app}'", "{}").unwrap_err();
-        assert_eq!(error, "Badly formatted index, after interpolation still contains placeholder: [app-%{app}]");
-        let loose = map("index => 'app-%{app}' dlq_on_failed_indexname_interpolation => false", "{}").unwrap();
+        assert_eq!(
+            error,
+            "Badly formatted index, after interpolation still contains placeholder: [app-%{app}]"
+        );
+        let loose =
+            map("index => 'app-%{app}' dlq_on_failed_indexname_interpolation => false", "{}").unwrap();
         assert!(loose.contains(r#""_index":"app-%{app}""#));
         assert!(map("data_stream => false", "{}").unwrap().contains(r#""_index":"ecs-logstash-2026.01.02""#));
         let ilm = Facts { ilm: true, ..Facts::default() };
@@ -498,48 +524,58 @@ mod tests {
 
     #[test]
     fn routing_pipeline_version_type() {
-        let text = "index => i routing => '%{r}' pipeline => '%{[@metadata][p]}' version => '%{v}' version_type => external
+        let text = "index => 'i' routing => '%{r}' pipeline => '%{[@metadata][p]}' version => '%{v}' version_type => external
                     document_type => doc";
         let types = Facts { types: true, ..Facts::default() };
         let lines = map_with(text, r#"{"r":"ro","v":7,"@metadata":{"p":"geo"}}"#, types).unwrap();
         let expected = r#"{"index":{"_index":"i","routing":"ro","pipeline":"geo","_type":"doc","version":"7","version_type":"external"}}"#;
         assert_eq!(lines.lines().next().unwrap(), expected);
         let lines = map(text, r#"{"r":"ro","v":7,"@metadata":{"p":""}}"#).unwrap();
-        assert!(!lines.contains("pipeline") && !lines.contains("_type\""), "{lines}");
+        assert!(!lines.contains("pipeline") && !lines.contains("\"_type\""), "{lines}");
     }
 
     #[test]
     fn filters_may_say_what_the_document_is() {
         let json = r#"{"@metadata":{"_ingest_document":{"id":"7","index":"elsewhere","pipeline":"p","routing":"r","version":3}}}"#;
         let line = map("data_stream => false", json).unwrap();
-        let expected = r#"{"index":{"_id":"7","_index":"elsewhere","routing":"r","pipeline":"p","version":3}}"#;
+        let expected =
+            r#"{"index":{"_id":"7","_index":"elsewhere","routing":"r","pipeline":"p","version":3}}"#;
         assert_eq!(line.lines().next().unwrap(), expected);
-        let line = map("index => i document_id => own", json).unwrap();
+        let line = map("index => 'i' document_id => own", json).unwrap();
         assert!(line.starts_with(r#"{"index":{"_id":"own","_index":"i","#), "{line}");
-        let target = map("index => i", r#"{"@metadata":{"target_ingest_pipeline":"t"}}"#).unwrap();
+        let target = map("index => 'i'", r#"{"@metadata":{"target_ingest_pipeline":"t"}}"#).unwrap();
         assert!(target.contains(r#""pipeline":"t""#));
     }
 
     #[test]
     fn updates_with_upsert_and_script() {
         let document = |text: &str| {
-            let lines = map(&format!("index => i action => update document_id => 1 {text}"), r#"{"a":"x"}"#).unwrap();
+            let lines =
+                map(&format!("index => 'i' action => update document_id => '1' {text}"), r#"{"a":"x"}"#)
+                    .unwrap();
             lines.lines().nth(1).unwrap().to_owned()
         };
         assert!(document("doc_as_upsert => true").ends_with(r#""a":"x"},"doc_as_upsert":true}"#));
         assert!(document(r#"upsert => '{"n": "%{a}"}'"#).ends_with(r#","upsert":{"n":"x"}}"#));
-        let script = document("script => 'ctx.op = params.e' script_var_name => e scripted_upsert => true");
+        let script = document("script => 'ctx.op = params.e' script_var_name => 'e' scripted_upsert => true");
         assert!(script.starts_with(r#"{"script":{"params":{"e":{"#), "{script}");
-        assert!(script.ends_with(r#"},"source":"ctx.op = params.e","lang":"painless"},"scripted_upsert":true,"upsert":{}}"#), "{script}");
-        let stored = document("script => s script_type => indexed upsert => '{}'");
+        assert!(
+            script.ends_with(
+                r#"},"source":"ctx.op = params.e","lang":"painless"},"scripted_upsert":true,"upsert":{}}"#
+            ),
+            "{script}"
+        );
+        let stored = document("script => 's' script_type => indexed upsert => '{}'");
         assert!(stored.ends_with(r#"},"id":"s"},"upsert":{}}"#), "{stored}");
-        let error = map("index => i action => update document_id => 1 upsert => '{'", "{}").unwrap_err();
+        let error = map("index => 'i' action => update document_id => '1' upsert => '{'", "{}").unwrap_err();
         assert!(error.starts_with("`upsert` is not JSON"));
     }
 
     #[test]
     fn children_join_their_parents() {
-        let lines = map("index => i join_field => kind parent => '%{of}'", r#"{"kind":"answer","of":"q1"}"#).unwrap();
+        let lines =
+            map("index => 'i' join_field => kind parent => '%{of}'", r#"{"kind":"answer","of":"q1"}"#)
+                .unwrap();
         assert!(lines.starts_with(r#"{"index":{"_index":"i","routing":"q1"}}"#), "{lines}");
         assert!(lines.contains(r#""kind":{"name":"answer","parent":"q1"}"#), "{lines}");
     }

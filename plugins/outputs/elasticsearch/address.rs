@@ -141,7 +141,7 @@ fn hosts(options: &ElasticsearchOptions) -> Result<Vec<Uri>, String> {
     let default = || Uri::parse("//127.0.0.1").map(|host| vec![host]);
     match (&options.cloud_id, &options.hosts) {
         (Some(_), Some(_)) => Err("Both cloud_id and hosts specified, please only use one of those.".into()),
-        (Some(cloud_id), None) => Ok(vec![Uri::parse(&cloud_id::elasticsearch_address(&cloud_id.value)?)?]),
+        (Some(cloud_id), None) => Ok(vec![Uri::parse(&cloud_id::elasticsearch_address(cloud_id)?)?]),
         (None, Some(hosts)) if !hosts.is_empty() => Ok(hosts.clone()),
         (None, _) => default(),
     }
@@ -149,7 +149,8 @@ fn hosts(options: &ElasticsearchOptions) -> Result<Vec<Uri>, String> {
 
 /// Whether to speak TLS: with every node, or with none.
 fn secure(options: &ElasticsearchOptions, hosts: &[Uri]) -> Result<bool, String> {
-    if let Some(bad) = hosts.iter().filter_map(Uri::scheme).find(|scheme| !["http", "https"].contains(scheme)) {
+    if let Some(bad) = hosts.iter().filter_map(Uri::scheme).find(|scheme| !["http", "https"].contains(scheme))
+    {
         return Err(format!("Bad scheme '{bad}' found should be one of http/https"));
     }
     let any_https = hosts.iter().any(|host| host.scheme() == Some("https"));
@@ -196,7 +197,8 @@ fn base_url(secure: bool, host: &Uri, port: u16, path: &str) -> String {
 fn query(in_url: Option<&str>, parameters: &[(String, ConfValue)]) -> String {
     let name_of = |pair: &str| pair.split('=').next().unwrap_or_default().to_owned();
     let given = in_url.unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
-    let kept = given.filter(|pair| parameters.iter().all(|(name, _)| *name != name_of(pair))).map(str::to_owned);
+    let kept =
+        given.filter(|pair| parameters.iter().all(|(name, _)| *name != name_of(pair))).map(str::to_owned);
     let added = parameters.iter().flat_map(|(name, value)| {
         let values = match &value.kind {
             ConfKind::Array(values) => values.as_slice(),
@@ -237,7 +239,9 @@ fn percent_decode(text: &str) -> String {
     while let [first, tail @ ..] = rest {
         let hex = |digit: &u8| char::from(*digit).to_digit(16);
         let escaped = match rest {
-            [b'%', high, low, after @ ..] => hex(high).zip(hex(low)).map(|(high, low)| (high * 16 + low, after)),
+            [b'%', high, low, after @ ..] => {
+                hex(high).zip(hex(low)).map(|(high, low)| (high * 16 + low, after))
+            }
             _ => None,
         };
         let (byte, after) = escaped.map_or((*first, tail), |(byte, after)| (byte.to_le_bytes()[0], after));
@@ -276,7 +280,10 @@ mod tests {
         );
         // The first one's port serves those without.
         assert_eq!(urls(r#"hosts => "es1:443 es2""#), ["http://es1:443/_bulk", "http://es2:443/_bulk"]);
-        assert_eq!(urls(r#"hosts => ["https://es1", "es2"]"#), ["https://es1:9200/_bulk", "https://es2:9200/_bulk"]);
+        assert_eq!(
+            urls(r#"hosts => ["https://es1", "es2"]"#),
+            ["https://es1:9200/_bulk", "https://es2:9200/_bulk"]
+        );
         assert_eq!(urls(r#"hosts => "es1" ssl_enabled => true"#), ["https://es1:9200/_bulk"]);
         let id = "cloud_id => 'x:dXMuYXdzLmV4YW1wbGUkYWJjJGRlZg=='";
         assert_eq!(urls(id), ["https://abc.us.aws.example:443/_bulk"]);
@@ -287,7 +294,9 @@ mod tests {
         assert_eq!(urls("path => '/es/'"), ["http://127.0.0.1:9200/es/_bulk"]);
         assert_eq!(urls("path => '/es' bulk_path => 'own/_bulk'"), ["http://127.0.0.1:9200/own/_bulk"]);
         assert_eq!(urls("hosts => 'h/es' bulk_path => '/own'"), ["http://h:9200/es/own"]);
-        let node = addresses("path => es healthcheck_path => '/up' parameters => { a => 1 b => [x, y] }").unwrap();
+        let node =
+            addresses("path => es healthcheck_path => '/up' parameters => { 'a' => 1 'b' => ['x', 'y'] }")
+                .unwrap();
         let node = &node.nodes[0];
         assert_eq!(node.health, "http://127.0.0.1:9200/up?a=1&b=x&b=y");
         assert_eq!(node.api("_license"), "http://127.0.0.1:9200/es/_license?a=1&b=x&b=y");
@@ -311,7 +320,7 @@ mod tests {
         for (text, part) in [
             ("hosts => 'http://me:x@es1' user => elastic password => s3cret", "'user' was declared"),
             ("hosts => 'http://elastic:x@es1' user => elastic password => s3cret", "'password' was declared"),
-            ("hosts => 'es1/a' path => b", "'path' was declared"),
+            ("hosts => 'es1/a' path => 'b'", "'path' was declared"),
             ("hosts => 'http://es1' ssl_enabled => true", "'scheme' was declared"),
             ("hosts => 'ftp://es1'", "Bad scheme 'ftp'"),
             ("hosts => 'es1' cloud_id => 'x:y'", "Both cloud_id and hosts specified"),

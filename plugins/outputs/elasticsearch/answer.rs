@@ -54,7 +54,9 @@ impl Answer {
     pub(super) fn read(body: &[u8], sent: usize) -> Answer {
         let overview: Overview = match serde_json::from_slice(body) {
             Ok(overview) => overview,
-            Err(error) => return Answer::Unclear(format!("the answer to a bulk request is not understood: {error}")),
+            Err(error) => {
+                return Answer::Unclear(format!("the answer to a bulk request is not understood: {error}"));
+            }
         };
         match overview.items.as_ref().map(Vec::len) {
             // A bulk_path of one's own may ask for no items.
@@ -89,7 +91,10 @@ mod tests {
 
     #[test]
     fn success_is_short() {
-        assert!(matches!(read(r#"{"errors":false,"items":[{"index":{"status":201}}]}"#, 1), Answer::Accepted));
+        assert!(matches!(
+            read(r#"{"errors":false,"items":[{"index":{"status":201}}]}"#, 1),
+            Answer::Accepted
+        ));
         assert!(matches!(read(r#"{"errors":false}"#, 3), Answer::Accepted));
     }
 

@@ -28,9 +28,11 @@ impl Authentication {
         let ElasticsearchOptions { user, password, cloud_auth, api_key, .. } = options;
         let ways = [cloud_auth.is_some(), api_key.is_some(), user.is_some() || password.is_some()];
         if ways.into_iter().filter(|way| *way).count() > 1 {
-            return Err("Multiple authentication options are specified, please only use one of user/password, \
+            return Err(
+                "Multiple authentication options are specified, please only use one of user/password, \
                         cloud_auth or api_key"
-                .into());
+                    .into(),
+            );
         }
         let login = match cloud_auth {
             Some(cloud_auth) => Some(cloud_login(cloud_auth.reveal())?),
@@ -43,7 +45,9 @@ impl Authentication {
 
 fn cloud_login(cloud_auth: &str) -> Result<(String, String), String> {
     match cloud_auth.split_once(':') {
-        Some((user, password)) if !user.is_empty() && !password.is_empty() => Ok((user.into(), password.into())),
+        Some((user, password)) if !user.is_empty() && !password.is_empty() => {
+            Ok((user.into(), password.into()))
+        }
         _ => Err("cloud_auth has not the form user:password".into()),
     }
 }
@@ -53,14 +57,17 @@ fn api_key_header(key: &str) -> Result<HeaderValue, String> {
     let is_cloud_key = key.strip_prefix(CLOUD_KEY).is_some_and(|rest| !rest.is_empty());
     let key = match key.split_once(':') {
         _ if is_base64 || is_cloud_key => key.to_owned(),
-        Some((id, secret)) if !id.is_empty() && !secret.is_empty() && !secret.contains(':') => STANDARD.encode(key),
+        Some((id, secret)) if !id.is_empty() && !secret.is_empty() && !secret.contains(':') => {
+            STANDARD.encode(key)
+        }
         _ => {
             return Err("Invalid api_key format. Expected a base64-encoded key, an 'id:api_key' pair, or a Cloud API \
                         key (essu_ prefix)."
                 .into());
         }
     };
-    secret_value(&format!("ApiKey {key}")).ok_or_else(|| "the api_key holds characters that a header can't carry".into())
+    secret_value(&format!("ApiKey {key}"))
+        .ok_or_else(|| "the api_key holds characters that a header can't carry".into())
 }
 
 #[cfg(test)]

@@ -44,14 +44,13 @@ pub(super) struct Cutter {
     facts: Facts,
     batches: Vec<OutputBatch>,
     level: u32,
-    limit: usize,
     next: usize,
 }
 
 impl Cutter {
     /// Begins with the first event. `level` is gzip's, 0 for none.
-    pub(super) fn new(mapper: Arc<Mapper>, facts: Facts, batches: &[OutputBatch], level: u32, limit: usize) -> Cutter {
-        Cutter { mapper, facts, batches: batches.to_vec(), level, limit, next: 0 }
+    pub(super) fn new(mapper: Arc<Mapper>, facts: Facts, batches: &[OutputBatch], level: u32) -> Cutter {
+        Cutter { mapper, facts, batches: batches.to_vec(), level, next: 0 }
     }
 
     /// The next part, ready to be sent; `None` after the last event.
@@ -70,11 +69,13 @@ impl Cutter {
         for (at, event) in events(&self.batches).enumerate().skip(first) {
             let start = buffer.len();
             match self.mapper.write(event, self.facts, &mut buffer) {
-                Ok(_) if buffer.len() > self.limit && start > 0 => {
+                Ok(_) if buffer.len() > REQUEST_BYTES_MAX && start > 0 => {
                     buffer.truncate(start);
                     break;
                 }
-                Ok(action) => items.push(Item { event: at, action, lines: start..buffer.len(), is_doubtful: false }),
+                Ok(action) => {
+                    items.push(Item { event: at, action, lines: start..buffer.len(), is_doubtful: false })
+                }
                 Err(reason) => {
                     buffer.truncate(start);
                     unmappable.push((at, reason));

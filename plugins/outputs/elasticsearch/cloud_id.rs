@@ -22,11 +22,15 @@ pub(super) fn elasticsearch_address(cloud_id: &str) -> Result<String, String> {
     let bytes = URL_SAFE.decode(encoded).or_else(|_| URL_SAFE_NO_PAD.decode(encoded));
     let decoded = bytes.ok().and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(unusable)?;
     if decoded.matches('$').count() < 2 {
-        return Err(format!("expected at least three segments separated by `$` in the cloud_id, got {decoded:?}"));
+        return Err(format!(
+            "expected at least three segments separated by `$` in the cloud_id, got {decoded:?}"
+        ));
     }
     let mut segments = decoded.split('$');
     let mut segment = |what: &str| match segments.next() {
-        None | Some("") => Err(format!("the cloud_id, after decoding, is invalid: {what} is empty in {decoded:?}")),
+        None | Some("") => {
+            Err(format!("the cloud_id, after decoding, is invalid: {what} is empty in {decoded:?}"))
+        }
         Some(UNDEFINED) => {
             Err(format!("the cloud_id, after decoding, is invalid: {what} is `undefined` in {decoded:?}"))
         }
@@ -34,7 +38,9 @@ pub(super) fn elasticsearch_address(cloud_id: &str) -> Result<String, String> {
     };
     let (host, id) = (segment("the host")?, segment("the Elasticsearch id")?);
     if segments.next() == Some(UNDEFINED) {
-        return Err(format!("the cloud_id, after decoding, is invalid: a segment is `undefined` in {decoded:?}"));
+        return Err(format!(
+            "the cloud_id, after decoding, is invalid: a segment is `undefined` in {decoded:?}"
+        ));
     }
     let (host, port) = host.split_once(':').unwrap_or((host, PORT));
     let (id, port) = id.split_once(':').unwrap_or((id, port));

@@ -84,7 +84,11 @@ impl Cluster {
                 }
                 Err(SetupError::Never(reason)) => return Err(OutputError::Fatal(reason)),
                 Err(SetupError::Later(reason)) => {
-                    tracing::error!(limited = true, reason, "Elasticsearch setup did not complete, trying again");
+                    tracing::error!(
+                        limited = true,
+                        reason,
+                        "Elasticsearch setup did not complete, trying again"
+                    );
                     tokio::time::sleep(backoff.next_wait()).await;
                 }
             }

@@ -7,8 +7,8 @@ use ferrostash_net::dial::DialTls;
 use ferrostash_net::http_client::{CONNECT_TIMEOUT, HttpOptions, POOL_IDLE_TIMEOUT, Proxy, secret_value};
 use ferrostash_net::secret::Secret;
 use ferrostash_net::tls::{ClientTls, Identity, Store, StoreKind, Trust, VerificationMode};
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, USER_AGENT};
 use http::HeaderValue;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, USER_AGENT};
 use std::path::PathBuf;
 
 use super::options::{ElasticsearchOptions, SslVerificationMode, StoreType};
@@ -64,11 +64,13 @@ fn headers(options: &ElasticsearchOptions, api_key: Option<&HeaderValue>) -> Res
     );
     headers.insert(USER_AGENT, HeaderValue::try_from(agent).unwrap_or(LOGSTASH_OUTPUT));
     for (name, value) in &options.custom_headers {
-        let text = value.to_text().ok_or_else(|| format!("custom_headers: the value of {name:?} is not one text"))?;
+        let text = value
+            .to_text()
+            .ok_or_else(|| format!("custom_headers: the value of {name:?} is not one text"))?;
         let name = HeaderName::try_from(name.as_str())
             .map_err(|_| format!("custom_headers: {name:?} is no name of a header"))?;
-        let value =
-            secret_value(&text).ok_or_else(|| format!("custom_headers: the value of `{name}` can't be sent"))?;
+        let value = secret_value(&text)
+            .ok_or_else(|| format!("custom_headers: the value of `{name}` can't be sent"))?;
         headers.insert(name, value);
     }
     if let Some(api_key) = api_key {
@@ -80,14 +82,18 @@ fn headers(options: &ElasticsearchOptions, api_key: Option<&HeaderValue>) -> Res
 fn tls(options: &ElasticsearchOptions) -> Result<DialTls, String> {
     let authorities = options.ssl_certificate_authorities.clone().unwrap_or_default();
     if !authorities.is_empty() && options.ssl_truststore_path.is_some() {
-        return Err("Use either \"ssl_certificate_authorities/cacert\" or \"ssl_truststore_path/truststore\" when \
+        return Err(
+            "Use either \"ssl_certificate_authorities/cacert\" or \"ssl_truststore_path/truststore\" when \
                     configuring the CA certificate"
-            .into());
+                .into(),
+        );
     }
     if options.ssl_certificate.is_some() && options.ssl_keystore_path.is_some() {
-        return Err("Use either \"ssl_certificate\" or \"ssl_keystore_path/keystore\" when configuring client \
+        return Err(
+            "Use either \"ssl_certificate\" or \"ssl_keystore_path/keystore\" when configuring client \
                     certificates"
-            .into());
+                .into(),
+        );
     }
     if options.ssl_certificate.is_some() && options.ssl_key.is_none() {
         return Err("Using an \"ssl_certificate\" requires an \"ssl_key\"".into());

@@ -52,7 +52,8 @@ impl DataStream {
     }
 
     fn new(options: &ElasticsearchOptions) -> DataStream {
-        let text = |option: &Option<String>, default: &str| option.clone().unwrap_or_else(|| default.to_owned());
+        let text =
+            |option: &Option<String>, default: &str| option.clone().unwrap_or_else(|| default.to_owned());
         let kind = options.data_stream_type.unwrap_or(DataStreamType::Logs).name().to_owned();
         let parts = [
             (TYPE, kind),
@@ -124,8 +125,12 @@ impl DataStream {
         let mut copy = event.clone();
         let fields = value.as_object();
         if fields.is_none() {
-            tracing::warn!(limited = true, "Invalid 'data_stream' field type, due fields sync will overwrite");
-            let parts = self.parts.iter().map(|(name, default)| ((*name).to_owned(), Value::String(default.clone())));
+            tracing::warn!(
+                limited = true,
+                "Invalid 'data_stream' field type, due fields sync will overwrite"
+            );
+            let parts =
+                self.parts.iter().map(|(name, default)| ((*name).to_owned(), Value::String(default.clone())));
             let _ = copy.set(&self.field, Value::Object(parts.collect()));
             return copy.write_json(out);
         }
@@ -133,7 +138,11 @@ impl DataStream {
             let said = fields.and_then(|fields| said(fields, name));
             let other = said.is_some_and(|value| value.as_str() != Some(default));
             if other && !self.auto_routing {
-                tracing::warn!(limited = true, field = name, "Some data_stream fields are out of sync, these will be updated to reflect data-stream name");
+                tracing::warn!(
+                    limited = true,
+                    field = name,
+                    "Some data_stream fields are out of sync, these will be updated to reflect data-stream name"
+                );
             }
             if said.is_none() || (other && !self.auto_routing) {
                 let _ = copy.set_str(&self.field.child(name), default);
@@ -152,7 +161,7 @@ fn said<'e>(fields: ObjectRef<'e>, name: &str) -> Option<ValueRef<'e>> {
 fn hindrances(options: &ElasticsearchOptions) -> Vec<&'static str> {
     let o = options;
     let set = [
-        ("action", o.action.as_ref().is_some_and(|action| action.value.as_str() != "create")),
+        ("action", o.action.as_ref().is_some_and(|action| action.as_str() != "create")),
         ("index", o.index.is_some()),
         ("document_type", o.document_type.is_some()),
         ("manage_template", o.manage_template == Some(true)),
@@ -219,8 +228,18 @@ mod tests {
     #[test]
     fn auto_is_on_when_nothing_speaks_against_it() {
         assert!(stream("").unwrap().is_some());
-        assert!(stream("action => create manage_template => false routing => x document_id => y").unwrap().is_some());
-        for other in ["index => x", "action => index", "ilm_enabled => false", "manage_template => true", "data_stream => false"] {
+        assert!(
+            stream("action => create manage_template => false routing => 'x' document_id => 'y'")
+                .unwrap()
+                .is_some()
+        );
+        for other in [
+            "index => 'x'",
+            "action => index",
+            "ilm_enabled => false",
+            "manage_template => true",
+            "data_stream => false",
+        ] {
             assert!(stream(other).unwrap().is_none(), "{other}");
         }
         assert!(DataStream::of(&options(""), Ecs::Disabled).unwrap().is_none());
@@ -228,9 +247,9 @@ mod tests {
 
     #[test]
     fn contradictions_are_refused() {
-        let sentence = stream("data_stream => true index => x").unwrap_err();
+        let sentence = stream("data_stream => true index => 'x'").unwrap_err();
         assert_eq!(sentence, "Invalid data stream configuration: [\"index\"]");
-        let sentence = stream("index => x data_stream_type => metrics").unwrap_err();
+        let sentence = stream("index => 'x' data_stream_type => metrics").unwrap_err();
         assert!(sentence.ends_with("when data streams are disabled: [\"data_stream_type\"]"), "{sentence}");
         let disabled = DataStream::of(&options("data_stream => true"), Ecs::Disabled).unwrap_err();
         assert!(disabled.contains("`ecs_compatibility => disabled`"), "{disabled}");
@@ -241,7 +260,10 @@ mod tests {
         let (name, json) = written("data_stream_dataset => nginx", r#"{"a":1}"#);
         assert_eq!(name, "logs-nginx-default");
         assert_eq!(json, r#"{"a":1,"data_stream":{"type":"logs","dataset":"nginx","namespace":"default"}}"#);
-        assert_eq!(written("", "{}").1, r#"{"data_stream":{"type":"logs","dataset":"generic","namespace":"default"}}"#);
+        assert_eq!(
+            written("", "{}").1,
+            r#"{"data_stream":{"type":"logs","dataset":"generic","namespace":"default"}}"#
+        );
         assert_eq!(written("data_stream_sync_fields => false", r#"{"a":1}"#).1, r#"{"a":1}"#);
     }
 

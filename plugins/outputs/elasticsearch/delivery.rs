@@ -84,7 +84,9 @@ enum Sent {
     Answered(Answer),
     TooLarge,
     /// `in_doubt`: it may have been carried out.
-    Failed { in_doubt: bool },
+    Failed {
+        in_doubt: bool,
+    },
     NoNode,
 }
 
@@ -127,7 +129,11 @@ impl Delivery<'_> {
             }
             Sent::Answered(Answer::Unclear(reason)) => {
                 self.counts.requests_failures.add(1);
-                tracing::error!(limited = true, reason, "Encountered an unexpected error submitting a bulk request, will retry");
+                tracing::error!(
+                    limited = true,
+                    reason,
+                    "Encountered an unexpected error submitting a bulk request, will retry"
+                );
                 doubt(&mut request);
                 self.again(request).await
             }
@@ -141,7 +147,10 @@ impl Delivery<'_> {
             }
             Sent::NoNode => {
                 self.counts.requests_failures.add(1);
-                tracing::error!(limited = true, "Attempted to send a bulk request but there are no living connections in the pool (perhaps Elasticsearch is unreachable or down?)");
+                tracing::error!(
+                    limited = true,
+                    "Attempted to send a bulk request but there are no living connections in the pool (perhaps Elasticsearch is unreachable or down?)"
+                );
                 tokio::select! {
                     () = self.nodes.some_alive() => {}
                     () = self.cx.shutdown.abandoned() => return Err(OutputError::Abandoned),
@@ -166,19 +175,34 @@ impl Delivery<'_> {
         if answer.status.is_success() {
             return Sent::Answered(Answer::read(&answer.body, documents));
         }
-        let body = String::from_utf8_lossy(answer.body.get(..LOGGED_BYTES_MAX).unwrap_or(&answer.body)).into_owned();
+        let body =
+            String::from_utf8_lossy(answer.body.get(..LOGGED_BYTES_MAX).unwrap_or(&answer.body)).into_owned();
         match answer.status {
             StatusCode::PAYLOAD_TOO_LARGE => {
                 let size = request.plain_len();
-                tracing::warn!(limited = true, documents, size, "Bulk request rejected: `413 Payload Too Large`");
+                tracing::warn!(
+                    limited = true,
+                    documents,
+                    size,
+                    "Bulk request rejected: `413 Payload Too Large`"
+                );
                 return Sent::TooLarge;
             }
             // Not an error: the cluster asks for time.
             StatusCode::TOO_MANY_REQUESTS => {
-                tracing::debug!(code, body, "Encountered a retryable error (will retry with exponential backoff)");
+                tracing::debug!(
+                    code,
+                    body,
+                    "Encountered a retryable error (will retry with exponential backoff)"
+                );
             }
             _ => {
-                tracing::error!(limited = true, code, body, "Encountered a retryable error (will retry with exponential backoff)");
+                tracing::error!(
+                    limited = true,
+                    code,
+                    body,
+                    "Encountered a retryable error (will retry with exponential backoff)"
+                );
             }
         }
         // A gateway that gave up waiting has passed the request on.
@@ -199,7 +223,11 @@ impl Delivery<'_> {
     }
 
     /// Settles what can be settled; the rest is a new request.
-    async fn sort_out(&mut self, request: Request, outcomes: Vec<Outcome>) -> Result<Vec<Request>, OutputError> {
+    async fn sort_out(
+        &mut self,
+        request: Request,
+        outcomes: Vec<Outcome>,
+    ) -> Result<Vec<Request>, OutputError> {
         let mut rest = Vec::new();
         for (item, outcome) in request.items.iter().zip(outcomes) {
             if self.settle(&request, item, &outcome).await {
@@ -211,13 +239,19 @@ impl Delivery<'_> {
                 tracing::info!(limited = true, code, error, "Retrying failed action");
             }
             // It was answered for: it is not there.
-            rest.push(Item { is_doubtful: false, ..item.clone() });
+            let mut open = item.clone();
+            open.is_doubtful = false;
+            rest.push(open);
         }
         if rest.is_empty() {
             self.backoff.reset();
             return Ok(Vec::new());
         }
-        tracing::info!(limited = true, count = rest.len(), "Retrying individual bulk actions that failed or were rejected by the previous bulk request");
+        tracing::info!(
+            limited = true,
+            count = rest.len(),
+            "Retrying individual bulk actions that failed or were rejected by the previous bulk request"
+        );
         let rest = request.only(rest).await.map_err(broken_thread)?;
         self.again(rest).await
     }
@@ -229,7 +263,8 @@ impl Delivery<'_> {
             self.counts.successes.add(1);
             return true;
         }
-        let is_dropped_error = outcome.error_type().is_some_and(|kind| self.rules.dropped_errors.iter().any(|k| k == kind));
+        let is_dropped_error =
+            outcome.error_type().is_some_and(|kind| self.rules.dropped_errors.iter().any(|k| k == kind));
         if code == StatusCode::CONFLICT || is_dropped_error {
             self.counts.non_retryable.add(1);
             self.cx.metrics.events_rejected.add(1);
@@ -244,8 +279,9 @@ impl Delivery<'_> {
         }
         self.counts.dead_letters.add(1);
         let (action, error) = (request.action_line(item), outcome.error_text());
-        let reason =
-            format!("Could not index event to Elasticsearch. status: {code}, action: {action}, response: {error}");
+        let reason = format!(
+            "Could not index event to Elasticsearch. status: {code}, action: {action}, response: {error}"
+        );
         self.dead_letter(item.event, &reason).await;
         true
     }

@@ -95,7 +95,12 @@ impl Nodes {
     }
 
     /// Asks the node whose turn it is for an API.
-    pub(super) async fn api(&self, method: Method, path: &str, body: Option<String>) -> Result<HttpResponse, NoAnswer> {
+    pub(super) async fn api(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<String>,
+    ) -> Result<HttpResponse, NoAnswer> {
         let body = body.map(|body| Chunks::from(bytes::Bytes::from(body))).unwrap_or_default();
         self.to_some_node(|address| request(method, &address.api(path), HeaderMap::new(), body)).await
     }
@@ -144,14 +149,19 @@ impl Nodes {
         found.into_iter().collect()
     }
 
-    /// Looks after the dead nodes, again and again.
+    /// Looks after the dead nodes, again and again; one that keeps us waiting holds up no other.
     pub(super) async fn resurrect(self: Arc<Self>, delay: Duration) {
-        loop {
-            tokio::time::sleep(delay).await;
-            let dead = self.nodes.iter().filter(|node| !node.is_alive());
-            // Only the first look can refuse.
-            join_all(dead.map(|node| self.probe(node, false))).await;
-        }
+        let look_after = |node| async {
+            let node: &Node = node;
+            loop {
+                tokio::time::sleep(delay).await;
+                if !node.is_alive() {
+                    // Only the first look can refuse.
+                    let _ = self.probe(node, false).await;
+                }
+            }
+        };
+        let _: Vec<()> = join_all(self.nodes.iter().map(look_after)).await;
     }
 
     async fn probe(&self, node: &Node, first: bool) -> Result<(), String> {
@@ -183,7 +193,8 @@ impl Nodes {
     }
 
     async fn ask(&self, node: &Node, method: Method, url: &str) -> Result<HttpResponse, String> {
-        let request = request(method, url, HeaderMap::new(), Chunks::default()).ok_or("the address can't be used")?;
+        let request =
+            request(method, url, HeaderMap::new(), Chunks::default()).ok_or("the address can't be used")?;
         self.send(node, request).await.map_err(|error| error.to_string())
     }
 
@@ -223,11 +234,17 @@ fn unreachable(address: &Address, error: &str) -> Result<(), String> {
 
 /// Logstash's reasons not to start.
 fn judge(root: &HttpResponse) -> Result<(), String> {
-    let names_header = || root.body.windows(API_VERSION.as_str().len()).any(|part| part.eq_ignore_ascii_case(API_VERSION.as_str().as_bytes()));
+    let names_header = || {
+        root.body
+            .windows(API_VERSION.as_str().len())
+            .any(|part| part.eq_ignore_ascii_case(API_VERSION.as_str().as_bytes()))
+    };
     match root.status {
         StatusCode::UNAUTHORIZED => Err("Could not read Elasticsearch. Please check the credentials".into()),
         StatusCode::FORBIDDEN => Err("Could not read Elasticsearch. Please check the privileges".into()),
-        StatusCode::BAD_REQUEST if names_header() => Err("The Elastic-Api-Version header is not valid".into()),
+        StatusCode::BAD_REQUEST if names_header() => {
+            Err("The Elastic-Api-Version header is not valid".into())
+        }
         status if status.is_success() && !Product::is_compatible(root) => {
             Err("Could not connect to a compatible version of Elasticsearch".into())
         }

@@ -126,7 +126,7 @@ pub(crate) struct ElasticsearchOptions {
     #[option(list, default_text = r#"["//127.0.0.1"]"#)]
     pub(super) hosts: Option<Vec<Uri>>,
     /// Cloud ID, instead of `hosts`.
-    pub(super) cloud_id: Option<Spanned<String>>,
+    pub(super) cloud_id: Option<String>,
     /// Seconds before the first repetition; doubled each time.
     #[option(default = 2)]
     pub(super) retry_initial_interval: f64,
@@ -181,7 +181,7 @@ pub(crate) struct ElasticsearchOptions {
     #[option(default_text = "true")]
     pub(super) data_stream_auto_routing: Option<bool>,
     /// `index`, `create`, `update` or `delete`, also by `%{…}`.
-    pub(super) action: Option<Spanned<Template>>,
+    pub(super) action: Option<Template>,
     /// Index to write to; `ecs-logstash-%{+yyyy.MM.dd}` by default, without ECS `logstash-%{+yyyy.MM.dd}`.
     pub(super) index: Option<Template>,
     /// Document type, for Elasticsearch 7.
@@ -195,7 +195,7 @@ pub(crate) struct ElasticsearchOptions {
     /// Name of the index template.
     pub(super) template_name: Option<String>,
     /// File of the index template, JSON.
-    pub(super) template: Option<Spanned<PathBuf>>,
+    pub(super) template: Option<PathBuf>,
     /// Whether a template of that name is replaced.
     #[option(default_text = "false")]
     pub(super) template_overwrite: Option<bool>,

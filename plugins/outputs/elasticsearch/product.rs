@@ -100,7 +100,8 @@ mod tests {
     use serde_json::json;
 
     fn answer(body: &serde_json::Value, product: Option<&'static str>) -> HttpResponse {
-        let headers = product.map(|name| (http::HeaderName::from_static(PRODUCT_HEADER), HeaderValue::from_static(name)));
+        let headers = product
+            .map(|name| (http::HeaderName::from_static(PRODUCT_HEADER), HeaderValue::from_static(name)));
         let headers: HeaderMap = headers.into_iter().collect();
         HttpResponse { status: StatusCode::OK, headers, body: body.to_string().into() }
     }

@@ -74,10 +74,12 @@ impl Setup {
         let default_alias = ecs.pick("logstash", "ecs-logstash");
         let alias = rollover_alias(options, ecs).as_str().to_owned();
         let default_index = ecs.pick("logstash-%{+yyyy.MM.dd}", "ecs-logstash-%{+yyyy.MM.dd}");
-        let is_default_index = options.index.as_ref().map_or(default_index, Template::as_str) == default_index;
+        let is_default_index =
+            options.index.as_ref().map_or(default_index, Template::as_str) == default_index;
         let ilm_enabled = options.ilm_enabled.as_deref().unwrap_or("auto");
-        let own = options.template.as_ref().map(|file| read_template(&file.value)).transpose()?;
-        let text = |option: &Option<String>, default: &str| option.clone().unwrap_or_else(|| default.to_owned());
+        let own = options.template.as_ref().map(|file| read_template(file)).transpose()?;
+        let text =
+            |option: &Option<String>, default: &str| option.clone().unwrap_or_else(|| default.to_owned());
         let template = IndexTemplate {
             name: options.template_name.clone(),
             default_name: default_alias,
@@ -89,7 +91,9 @@ impl Setup {
         Ok(Setup {
             template: Some(template).filter(|_| options.manage_template.unwrap_or(!is_stream)),
             life_cycle: LifeCycle {
-                is_wanted: !is_stream && ilm_enabled != "false" && (is_default_index || alias != default_alias),
+                is_wanted: !is_stream
+                    && ilm_enabled != "false"
+                    && (is_default_index || alias != default_alias),
                 is_demanded: ilm_enabled == "true",
                 alias,
                 pattern: text(&options.ilm_pattern, "{now/d}-000001"),
@@ -131,9 +135,15 @@ fn read_template(path: &Path) -> Result<Value, String> {
 }
 
 impl IndexTemplate {
-    async fn install(&self, nodes: &Nodes, product: &Product, ilm: Option<&LifeCycle>) -> Result<(), SetupError> {
+    async fn install(
+        &self,
+        nodes: &Nodes,
+        product: &Product,
+        ilm: Option<&LifeCycle>,
+    ) -> Result<(), SetupError> {
         let is_composable = self.is_composable(product)?;
-        let Some(mut template) = self.own.clone().or_else(|| self.default_template(is_composable)) else {
+        let default = || self.default_template(is_composable, ilm.is_some());
+        let Some(mut template) = self.own.clone().or_else(default) else {
             tracing::info!("There is no default index template for ECS; `template` installs one of your own");
             return Ok(());
         };
@@ -145,7 +155,8 @@ impl IndexTemplate {
         }
         let default_name = ilm.map_or(self.default_name, |ilm| &ilm.alias);
         let name = self.name.as_deref().unwrap_or(default_name);
-        let path = format!("{}/{}", if is_composable { "_index_template" } else { "_template" }, encode(name));
+        let path =
+            format!("{}/{}", if is_composable { "_index_template" } else { "_template" }, encode(name));
         if !self.overwrite && exists(nodes, Method::HEAD, &path).await? {
             tracing::debug!(name, "Found existing Elasticsearch template, skipping template management");
             return Ok(());
@@ -153,7 +164,11 @@ impl IndexTemplate {
         tracing::info!(name, "Installing Elasticsearch template");
         let answer = nodes.api(Method::PUT, &path, Some(template.to_string())).await?;
         // Clusters without the API work without the template, too.
-        if answer.status == StatusCode::NOT_FOUND { Ok(()) } else { accepted("Failed to install template", &answer) }
+        if answer.status == StatusCode::NOT_FOUND {
+            Ok(())
+        } else {
+            accepted("Failed to install template", &answer)
+        }
     }
 
     fn is_composable(&self, product: &Product) -> Result<bool, SetupError> {
@@ -170,10 +185,10 @@ impl IndexTemplate {
         }
     }
 
-    /// Logstash's template for its own index without ECS.
-    fn default_template(&self, is_composable: bool) -> Option<Value> {
+    /// Logstash's template for its own index without ECS. With ECS there is none, but for what a life cycle needs.
+    fn default_template(&self, is_composable: bool, ilm: bool) -> Option<Value> {
         if self.ecs.is_on() {
-            return None;
+            return ilm.then(|| if is_composable { json!({"priority": 200}) } else { json!({}) });
         }
         let text = |more: Value| {
             let mut mapping = json!({"type": "text", "norms": false});
@@ -189,32 +204,33 @@ impl IndexTemplate {
             "latitude": {"type": "half_float"},
             "longitude": {"type": "half_float"}
         });
-        let body = json!({
-            "settings": {"index.refresh_interval": "5s", "number_of_shards": 1},
-            "mappings": {
-                "dynamic_templates": [
-                    {"message_field": {"path_match": "message", "match_mapping_type": "string", "mapping": text(json!({}))}},
-                    {"string_fields": {"match": "*", "match_mapping_type": "string", "mapping": text(keyword)}}
-                ],
-                "properties": {
-                    "@timestamp": {"type": "date"},
-                    "@version": {"type": "keyword"},
-                    "geoip": {"dynamic": true, "properties": geo}
-                }
+        let settings = json!({"index.refresh_interval": "5s", "number_of_shards": 1});
+        let mappings = json!({
+            "dynamic_templates": [
+                {"message_field": {"path_match": "message", "match_mapping_type": "string", "mapping": text(json!({}))}},
+                {"string_fields": {"match": "*", "match_mapping_type": "string", "mapping": text(keyword)}}
+            ],
+            "properties": {
+                "@timestamp": {"type": "date"},
+                "@version": {"type": "keyword"},
+                "geoip": {"dynamic": true, "properties": geo}
             }
         });
-        Some(if is_composable {
-            json!({"index_patterns": "logstash-*", "version": 80001, "template": body, "priority": 200})
-        } else {
-            json!({
-                "index_patterns": "logstash-*", "version": 60001, "settings": body["settings"], "mappings": body["mappings"]
-            })
-        })
+        let mut template = json!({"settings": settings, "mappings": mappings});
+        if is_composable {
+            template = json!({"template": template, "priority": 200});
+        }
+        if let Some(template) = template.as_object_mut() {
+            template.insert("index_patterns".into(), json!("logstash-*"));
+            template.insert("version".into(), json!(if is_composable { 80001 } else { 60001 }));
+        }
+        Some(template)
     }
 }
 
 fn strip_serverless_settings(template: &mut Value) {
-    let place = if template.pointer("/template/settings").is_some() { "/template/settings" } else { "/settings" };
+    let place =
+        if template.pointer("/template/settings").is_some() { "/template/settings" } else { "/settings" };
     if let Some(settings) = template.pointer_mut(place).and_then(Value::as_object_mut) {
         for name in ["number_of_shards", "number_of_replicas"] {
             settings.remove(name);
@@ -225,18 +241,21 @@ fn strip_serverless_settings(template: &mut Value) {
 
 impl LifeCycle {
     fn in_use(&self, product: &Product) -> Result<bool, SetupError> {
-        let kind = match product.flavour {
+        let who = match product.flavour {
             Flavour::Elasticsearch => return Ok(self.is_wanted),
-            Flavour::Serverless => "Serverless Elasticsearch cluster does",
-            Flavour::OpenSearch => "OpenSearch does",
+            Flavour::Serverless => "Serverless Elasticsearch cluster",
+            Flavour::OpenSearch => "OpenSearch",
         };
         if self.is_demanded {
             return Err(SetupError::Never(format!(
-                "Invalid ILM configuration `ilm_enabled => true`. {kind} not support Index Lifecycle Management."
+                "Invalid ILM configuration `ilm_enabled => true`. {who} does not support Index Lifecycle Management."
             )));
         }
         if self.is_wanted {
-            tracing::info!("ILM auto configuration (`ilm_enabled => auto` or unset) resolved to `false`. {kind} not support Index Lifecycle Management.");
+            tracing::info!(
+                who,
+                "ILM auto configuration (`ilm_enabled => auto` or unset) resolved to `false`: Index Lifecycle Management is not supported"
+            );
         }
         Ok(false)
     }
@@ -245,13 +264,15 @@ impl LifeCycle {
     fn add_to(&self, template: &mut Value, is_composable: bool) {
         let Some(template) = template.as_object_mut() else { return };
         template.insert("index_patterns".into(), json!(format!("{}-*", self.alias)));
-        let is_nested = template.contains_key("template") || (is_composable && !template.contains_key("settings"));
+        let is_nested =
+            template.contains_key("template") || (is_composable && !template.contains_key("settings"));
         let holder = if is_nested {
             template.entry("template").or_insert_with(|| json!({})).as_object_mut()
         } else {
             Some(template)
         };
-        let settings = holder.and_then(|holder| holder.entry("settings").or_insert_with(|| json!({})).as_object_mut());
+        let settings =
+            holder.and_then(|holder| holder.entry("settings").or_insert_with(|| json!({})).as_object_mut());
         if let Some(settings) = settings {
             settings.insert("index.lifecycle.name".into(), json!(self.policy));
             settings.insert("index.lifecycle.rollover_alias".into(), json!(self.alias));
@@ -263,7 +284,8 @@ impl LifeCycle {
             let index = encode(&format!("<{}-{}>", self.alias, self.pattern));
             let mut aliases = serde_json::Map::new();
             aliases.insert(self.alias.clone(), json!({"is_write_index": true}));
-            let answer = nodes.api(Method::PUT, &index, Some(json!({"aliases": aliases}).to_string())).await?;
+            let answer =
+                nodes.api(Method::PUT, &index, Some(json!({"aliases": aliases}).to_string())).await?;
             if answer.status == StatusCode::BAD_REQUEST {
                 tracing::info!(name = self.alias, "Rollover alias already exists, skipping");
             } else {
@@ -284,7 +306,10 @@ impl LifeCycle {
         tracing::info!(name = self.policy, "Installing ILM policy");
         let hot = json!({"actions": {"rollover": {"max_size": "50gb", "max_age": "30d"}}});
         let policy = json!({"policy": {"phases": {"hot": hot}}});
-        accepted("Failed to install the ILM policy", &nodes.api(Method::PUT, &path, Some(policy.to_string())).await?)
+        accepted(
+            "Failed to install the ILM policy",
+            &nodes.api(Method::PUT, &path, Some(policy.to_string())).await?,
+        )
     }
 }
 
@@ -302,7 +327,8 @@ fn accepted(what: &str, answer: &HttpResponse) -> Result<(), SetupError> {
     if status.is_success() {
         return Ok(());
     }
-    let text = format!("{what}: Got response code '{}': {}", status.as_u16(), String::from_utf8_lossy(&answer.body));
+    let text =
+        format!("{what}: Got response code '{}': {}", status.as_u16(), String::from_utf8_lossy(&answer.body));
     let is_passing = status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
     Err(if is_passing { SetupError::Later(text) } else { SetupError::Never(text) })
 }

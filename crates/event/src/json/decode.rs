@@ -9,12 +9,14 @@
     reason = "positions come from scanning the same text, node ranges from this arena"
 )]
 
-use crate::event::{EVENT_TEXT_BYTES_MAX, Event, Kind, Node, SetError, TextSpan, WELL_KNOWN};
+use super::scan::first_special;
+use crate::event::{EVENT_TEXT_BYTES_MAX, Event, Kind, Node, SetError, TextSpan};
 use crate::field_ref::{FieldRef, FieldRefError};
 use crate::key::KeyId;
 use crate::number::{Decimal, NUMBER_DIGITS_MAX};
 use crate::value::{Value, ValueRef};
 use ferrostash_joda::Timestamp;
+use std::cell::Cell;
 
 /// Deepest nesting of hashes and lists.
 pub const JSON_DEPTH_MAX: usize = 1000;
@@ -217,7 +219,7 @@ impl Event {
         let range = self.ranges[parsed.0.a as usize];
         for at in range.start..range.start + range.len {
             let node = self.nodes[at as usize];
-            if self.is_plain_field(node) {
+            if !Event::is_local(node.key) && KeyId(node.key).is_plain() {
                 self.insert_number(node);
             } else {
                 let reference = FieldRef::parse(self.key_name(node.key))?;
@@ -225,13 +227,6 @@ impl Event {
             }
         }
         Ok(())
-    }
-
-    /// Whether a member may become a top-level field without further ado.
-    fn is_plain_field(&self, node: Node) -> bool {
-        let reserved =
-            [&WELL_KNOWN.timestamp, &WELL_KNOWN.metadata, &WELL_KNOWN.tags].iter().any(|k| k.0 == node.key);
-        !reserved && !self.key_name(node.key).contains(['[', ']'])
     }
 
     fn parse_at(
@@ -247,15 +242,35 @@ impl Event {
             numbers,
             event: self,
             unescaped: String::new(),
+            keys: SCRATCH.take(),
+            keys_read: 0,
         };
-        let mut stack = Vec::with_capacity(32);
+        let mut stack = std::mem::take(&mut parser.keys.stack);
         let result = parser.value(start, JSON_DEPTH_MAX, &mut stack);
-        let unescaped = parser.unescaped;
+        stack.clear();
+        parser.keys.stack = stack;
+        let Parser { unescaped, keys, .. } = parser;
+        SCRATCH.set(keys);
         self.text = text;
         self.text.push_str(&unescaped);
         result
     }
 }
+
+thread_local! {
+    static SCRATCH: Cell<Scratch> = Cell::default();
+}
+
+/// What one parse leaves for the next one on this thread.
+#[derive(Default)]
+struct Scratch {
+    stack: Vec<Node>,
+    /// The keys of the last text, in their order: the next text mostly has the same.
+    predicted: Vec<KeyId>,
+}
+
+/// Most keys that are predicted.
+const PREDICTED_MAX: usize = 1024;
 
 struct Parser<'t, 'e> {
     text: &'t str,
@@ -264,6 +279,8 @@ struct Parser<'t, 'e> {
     event: &'e mut Event,
     /// Strings with escapes, resolved; goes behind the event's text at the end.
     unescaped: String,
+    keys: Scratch,
+    keys_read: usize,
 }
 
 type Step<T> = Result<T, JsonError>;
@@ -315,15 +332,8 @@ impl Parser<'_, '_> {
             return Ok((self.close(Kind::Object, base, stack), at + 1));
         }
         loop {
-            if self.bytes.get(at) != Some(&b'"') {
-                return error("expected a quoted key", at);
-            }
-            let (key, behind) = self.key(at + 1)?;
-            at = skip_blank(self.bytes, behind);
-            if self.bytes.get(at) != Some(&b':') {
-                return error("expected a colon after the key", at);
-            }
-            let (node, behind) = self.value(skip_blank(self.bytes, at + 1), depth, stack)?;
+            let (key, behind) = self.key_and_colon(at)?;
+            let (node, behind) = self.value(skip_blank(self.bytes, behind), depth, stack)?;
             stack.push(node.with_key(key));
             at = skip_blank(self.bytes, behind);
             match self.bytes.get(at) {
@@ -369,6 +379,16 @@ impl Parser<'_, '_> {
     fn drop_earlier_twins(&self, base: usize, stack: &mut Vec<Node>) {
         const PAIRWISE_MAX: usize = 24;
         let members = &stack[base..];
+        // Keys are numbered as they appear, so those of one hash mostly have a bit each.
+        let (mut bits, mut shared) = (0u64, false);
+        for node in members {
+            let bit = 1 << (node.key & 63);
+            shared |= bits & bit != 0 || Event::is_local(node.key);
+            bits |= bit;
+        }
+        if !shared {
+            return;
+        }
         let twins = if members.len() <= PAIRWISE_MAX {
             members
                 .iter()
@@ -380,11 +400,11 @@ impl Parser<'_, '_> {
             keys.windows(2).any(|pair| pair[0] == pair[1])
         };
         // Keys outside the table have a number each; two of them may still be the same text.
-        let locals = members.iter().filter(|node| self.event.is_local(node.key)).count() > 1;
+        let locals = members.iter().filter(|node| Event::is_local(node.key)).count() > 1;
         if !twins && !locals {
             return;
         }
-        let name = |node: &Node| match self.event.is_local(node.key) {
+        let name = |node: &Node| match Event::is_local(node.key) {
             true => self.local_name(node.key),
             false => KeyId(node.key).name().to_owned(),
         };
@@ -414,6 +434,40 @@ impl Parser<'_, '_> {
         text.unwrap_or_default().to_owned()
     }
 
+    /// The key at `at`, and the place behind its colon.
+    fn key_and_colon(&mut self, at: usize) -> Step<(u32, usize)> {
+        let number = self.keys_read;
+        self.keys_read += 1;
+        if let Some(predicted) = self.keys.predicted.get(number) {
+            let json = predicted.json().as_bytes();
+            if self.bytes.get(at..at + json.len()) == Some(json) {
+                return Ok((predicted.0, at + json.len()));
+            }
+        }
+        if self.bytes.get(at) != Some(&b'"') {
+            return error("expected a quoted key", at);
+        }
+        let (key, behind) = self.key(at + 1)?;
+        if !Event::is_local(key) && number < PREDICTED_MAX {
+            self.predict(number, KeyId(key));
+        }
+        let at = skip_blank(self.bytes, behind);
+        match self.bytes.get(at) {
+            Some(b':') => Ok((key, at + 1)),
+            _ => error("expected a colon after the key", at),
+        }
+    }
+
+    fn predict(&mut self, number: usize, key: KeyId) {
+        let predicted = &mut self.keys.predicted;
+        if let Some(known) = predicted.get_mut(number) {
+            *known = key;
+        } else if predicted.len() == number {
+            // A key outside the table left a gap: what follows one is not predicted.
+            predicted.push(key);
+        }
+    }
+
     fn key(&mut self, at: usize) -> Step<(u32, usize)> {
         let (node, end) = self.string(at)?;
         let (start, stop) = (node.a as usize, (node.a + node.b) as usize);
@@ -433,13 +487,13 @@ impl Parser<'_, '_> {
     /// The string that starts at `at`, behind its quote.
     fn string(&mut self, at: usize) -> Step<(Node, usize)> {
         let rest = self.bytes.get(at..).unwrap_or_default();
-        let stop = rest.iter().position(|b| *b == b'"' || *b == b'\\' || *b < 0x20);
-        match stop.map(|stop| (stop, rest[stop])) {
-            Some((length, b'"')) => {
+        let length = first_special(rest);
+        match rest.get(length) {
+            Some(b'"') => {
                 Ok((Node { key: 0, kind: Kind::Str, a: at as u32, b: length as u32 }, at + length + 1))
             }
-            Some((_, b'\\')) => self.escaped_string(at),
-            Some((length, _)) => error("control character in a string", at + length),
+            Some(b'\\') => self.escaped_string(at),
+            Some(_) => error("control character in a string", at + length),
             None => error("the string has no end", at.saturating_sub(1)),
         }
     }
@@ -449,9 +503,10 @@ impl Parser<'_, '_> {
         let mut at = start;
         loop {
             let rest = &self.bytes[at..];
-            let Some(stop) = rest.iter().position(|b| *b == b'"' || *b == b'\\' || *b < 0x20) else {
+            let stop = first_special(rest);
+            if stop == rest.len() {
                 return error("the string has no end", start.saturating_sub(1));
-            };
+            }
             self.unescaped.push_str(&self.text[at..at + stop]);
             at += stop + 1;
             match rest[stop] {
@@ -557,6 +612,9 @@ impl Parser<'_, '_> {
         let text = &self.text[start..end];
         if self.numbers == JsonNumbers::Doubles {
             return text.parse().map(Node::float).or_else(|_| error("not a number", start));
+        }
+        if Decimal::is_canonical(text) {
+            return Ok(Node { key: 0, kind: Kind::Decimal, a: start as u32, b: (end - start) as u32 });
         }
         let Some(decimal) = Decimal::parse(text) else { return error("the exponent is out of range", start) };
         let canonical = decimal.to_java();

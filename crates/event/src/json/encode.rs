@@ -1,13 +1,15 @@
 //! Values as JSON text, spelled as Logstash spells them.
 
-use crate::event::Event;
-use crate::number::write_java_double;
+use super::scan::first_special;
+use crate::event::{DATA, Event, Kind, META, Node};
+use crate::key::KeyId;
+use crate::number::java_double;
 use crate::value::ValueRef;
 
 impl Event {
     /// Appends the event as one line of JSON (no line end), without `@metadata`.
     pub fn write_json(&self, out: &mut Vec<u8>) {
-        write_value(ValueRef::Object(self.fields()), out);
+        self.write_members(DATA, Kind::Object, out);
     }
 
     /// As [`Event::write_json`], with `@metadata` as its last member where it is not empty.
@@ -20,8 +22,41 @@ impl Event {
             } else {
                 b",\"@metadata\":"
             });
-            write_value(ValueRef::Object(self.metadata()), out);
+            self.write_members(META, Kind::Object, out);
             out.push(b'}');
+        }
+    }
+
+    /// The members of a hash or list, straight from the arena.
+    fn write_members(&self, range: u32, kind: Kind, out: &mut Vec<u8>) {
+        let is_object = kind == Kind::Object;
+        out.push(if is_object { b'{' } else { b'[' });
+        for (i, node) in self.members(range).iter().enumerate() {
+            if i > 0 {
+                out.push(b',');
+            }
+            if is_object {
+                self.write_key(node.key, out);
+            }
+            self.write_node(*node, out);
+        }
+        out.push(if is_object { b'}' } else { b']' });
+    }
+
+    fn write_key(&self, key: u32, out: &mut Vec<u8>) {
+        if Event::is_local(key) {
+            write_string(self.key_name(key), out);
+            out.push(b':');
+        } else {
+            out.extend_from_slice(KeyId(key).json().as_bytes());
+        }
+    }
+
+    fn write_node(&self, node: Node, out: &mut Vec<u8>) {
+        match node.kind {
+            Kind::Str => write_bytes(self.text_bytes(node), out),
+            Kind::Array | Kind::Object => self.write_members(node.a, node.kind, out),
+            _ => write_value(self.resolve(node), out),
         }
     }
 }
@@ -48,84 +83,32 @@ pub fn write_value(value: ValueRef<'_>, out: &mut Vec<u8>) {
             out.push(b'"');
         }
         ValueRef::Str(text) => write_string(text, out),
-        ValueRef::Array(array) => {
-            out.push(b'[');
-            for (i, value) in array.iter().enumerate() {
-                if i > 0 {
-                    out.push(b',');
-                }
-                write_value(value, out);
-            }
-            out.push(b']');
-        }
-        ValueRef::Object(object) => {
-            out.push(b'{');
-            for (i, (key, value)) in object.iter_json().enumerate() {
-                if i > 0 {
-                    out.push(b',');
-                }
-                match key {
-                    Ok(json) => out.extend_from_slice(json.as_bytes()),
-                    Err(name) => {
-                        write_string(name, out);
-                        out.push(b':');
-                    }
-                }
-                write_value(value, out);
-            }
-            out.push(b'}');
-        }
+        ValueRef::Array(array) => array.event.write_members(array.range, Kind::Array, out),
+        ValueRef::Object(object) => object.event.write_members(object.range, Kind::Object, out),
     }
 }
 
 /// JSON has no infinity: like Logstash, it becomes a string.
 fn write_float(value: f64, out: &mut Vec<u8>) {
-    let mut text = String::with_capacity(26);
-    write_java_double(value, &mut text);
+    let text = java_double(value);
     if value.is_finite() {
-        out.extend_from_slice(text.as_bytes());
+        out.extend_from_slice(text.as_str().as_bytes());
     } else {
-        write_string(&text, out);
+        write_string(text.as_str(), out);
     }
-}
-
-/// What an escape needs: 0 for nothing, `u` for a `\u00XX`, else the letter after the backslash.
-#[expect(clippy::indexing_slicing, reason = "constant indices, checked while compiling")]
-const ESCAPES: [u8; 256] = {
-    let mut table = [0u8; 256];
-    let mut i = 0;
-    while i < 0x20 {
-        table[i] = b'u';
-        i += 1;
-    }
-    table[0x08] = b'b';
-    table[0x09] = b't';
-    table[0x0a] = b'n';
-    table[0x0c] = b'f';
-    table[0x0d] = b'r';
-    table[b'"' as usize] = b'"';
-    table[b'\\' as usize] = b'\\';
-    table
-};
-
-/// Whether one of the eight bytes must be escaped: below 0x20, a quote or a backslash.
-fn word_needs_escape(word: u64) -> bool {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let zero_byte = |x: u64| x.wrapping_sub(ONES) & !x & HIGH;
-    let control = word.wrapping_sub(ONES * 0x20) & !word & HIGH;
-    (control | zero_byte(word ^ (ONES * u64::from(b'"'))) | zero_byte(word ^ (ONES * u64::from(b'\\')))) != 0
 }
 
 /// Appends `text` quoted and escaped.
 pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
-    out.reserve(text.len() + 2);
+    write_bytes(text.as_bytes(), out);
+}
+
+fn write_bytes(mut rest: &[u8], out: &mut Vec<u8>) {
+    out.reserve(rest.len() + 2);
     out.push(b'"');
-    let mut rest = text.as_bytes();
     loop {
-        let clean = clean_prefix(rest);
-        let (before, after) = rest.split_at(clean);
-        out.extend_from_slice(before);
+        let (clean, after) = rest.split_at(first_special(rest));
+        out.extend_from_slice(clean);
         let Some((&byte, tail)) = after.split_first() else { break };
         write_escape(byte, out);
         rest = tail;
@@ -133,29 +116,21 @@ pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// How many bytes from the start need no escape.
-fn clean_prefix(bytes: &[u8]) -> usize {
-    let (words, _) = bytes.as_chunks::<8>();
-    let clean_words =
-        words.iter().take_while(|word| !word_needs_escape(u64::from_le_bytes(**word))).count() * 8;
-    let tail = bytes.get(clean_words..).unwrap_or_default();
-    clean_words + tail.iter().position(|b| escape_of(*b) != 0).unwrap_or(tail.len())
-}
-
-fn escape_of(byte: u8) -> u8 {
-    ESCAPES.get(byte as usize).copied().unwrap_or(0)
-}
-
 fn write_escape(byte: u8, out: &mut Vec<u8>) {
-    match escape_of(byte) {
-        b'u' => {
+    let letter = match byte {
+        b'"' | b'\\' => byte,
+        0x08 => b'b',
+        0x09 => b't',
+        0x0a => b'n',
+        0x0c => b'f',
+        0x0d => b'r',
+        _ => {
             let hex = |n: u8| if n < 10 { b'0' + n } else { b'A' + n - 10 };
-            out.extend_from_slice(&[b'\\', b'u', b'0', b'0', hex(byte >> 4), hex(byte & 15)]);
+            return out.extend_from_slice(&[b'\\', b'u', b'0', b'0', hex(byte >> 4), hex(byte & 15)]);
         }
-        letter => out.extend_from_slice(&[b'\\', letter]),
-    }
+    };
+    out.extend_from_slice(&[b'\\', letter]);
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;
