@@ -180,7 +180,9 @@ impl Agent {
             let draft = Draft::read(settings, &self.workshop.vars);
             match self.view.pipelines().into_iter().find(|known| known.settings.id == settings.id) {
                 None => drop(self.create(draft).await),
-                Some(known) if known.hash != draft.hash() || known.settings != *settings => self.reload(&known, draft).await,
+                Some(known) if known.hash != draft.hash() || known.settings != *settings => {
+                    self.reload(&known, draft).await
+                }
                 Some(_) => {}
             }
         }
@@ -213,7 +215,9 @@ impl Agent {
         };
         if !old.settings.reloadable || !old.running.is_reloadable() {
             *old.tried.lock().unwrap_or_else(PoisonError::into_inner) = Some(hash);
-            return refuse(&Invalid::plain("Cannot reload pipeline, because the existing pipeline is not reloadable"));
+            return refuse(&Invalid::plain(
+                "Cannot reload pipeline, because the existing pipeline is not reloadable",
+            ));
         }
         let settings = draft.settings.clone();
         let (built, warnings) = match draft.build(&self.workshop) {
@@ -257,8 +261,14 @@ impl Agent {
             tracing::warn!(target: "logstash.configuration", "{}", warning.trim_end());
         }
         let services = Services { dead_letters: Arc::new(Dropped) };
-        let started =
-            Pipeline::start(built, engine_settings(&settings), self.runtimes.clone(), services, Shutdown::new()).await;
+        let started = Pipeline::start(
+            built,
+            engine_settings(&settings),
+            self.runtimes.clone(),
+            services,
+            Shutdown::new(),
+        )
+        .await;
         let running = started.map_err(|failure| Invalid::plain(&failure.to_string()))?;
         tracing::info!(target: "logstash.javapipeline", { pipeline.id = settings.id.as_str() }, "Pipeline started");
         let managed = Arc::new(Managed {
@@ -276,7 +286,9 @@ impl Agent {
                 EndReason::Crashed(reason) => {
                     tracing::error!(target: "logstash.javapipeline", { pipeline.id = id.as_str(), reason = reason }, "Pipeline error, the pipeline has ended");
                 }
-                _ => tracing::info!(target: "logstash.javapipeline", { pipeline.id = id.as_str() }, "Pipeline terminated"),
+                _ => {
+                    tracing::info!(target: "logstash.javapipeline", { pipeline.id = id.as_str() }, "Pipeline terminated")
+                }
             }
             ended.notify_one();
         });

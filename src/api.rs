@@ -67,7 +67,8 @@ async fn bind(settings: &ApiSettings) -> io::Result<TcpListener> {
         Some((_, error)) => (error.kind(), error.to_string()),
         None => (io::ErrorKind::InvalidInput, "no port to try".to_owned()),
     };
-    let ports = if port_first == port_last { port_first.to_string() } else { format!("{port_first}-{port_last}") };
+    let ports =
+        if port_first == port_last { port_first.to_string() } else { format!("{port_first}-{port_last}") };
     Err(io::Error::new(kind, format!("{host}:{ports} can't be bound: {reason} (setting api.http.port)")))
 }
 
@@ -94,7 +95,8 @@ async fn filtered_stats(
 ) -> Response {
     let wanted: Vec<&str> = filter.split(',').collect();
     let all = stats::all(&api.node, &api.view);
-    let some: Map<String, Value> = all.into_iter().filter(|(key, _)| wanted.contains(&key.as_str())).collect();
+    let some: Map<String, Value> =
+        all.into_iter().filter(|(key, _)| wanted.contains(&key.as_str())).collect();
     if some.is_empty() { not_found(uri).await } else { api.answer(Value::Object(some), query.as_deref()) }
 }
 
@@ -132,7 +134,8 @@ impl Api {
         if let Value::Object(data) = data {
             body.extend(data);
         }
-        let pretty = query.unwrap_or_default().split('&').any(|word| word == "pretty" || word.starts_with("pretty="));
+        let pretty =
+            query.unwrap_or_default().split('&').any(|word| word == "pretty" || word.starts_with("pretty="));
         let body = Value::Object(body);
         let text = if pretty { format!("{body:#}") } else { body.to_string() };
         ([(header::CONTENT_TYPE, "application/json")], text).into_response()

@@ -30,8 +30,12 @@ impl DataDir {
     pub(crate) fn open(path: &Path) -> Result<DataDir, DataDirError> {
         let failed = |error| DataDirError::Io { path: path.to_owned(), error };
         std::fs::create_dir_all(path).map_err(failed)?;
-        let lock =
-            OpenOptions::new().create(true).truncate(false).write(true).open(path.join(".lock")).map_err(failed)?;
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path.join(".lock"))
+            .map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(DataDirError::Locked(path.to_owned())),

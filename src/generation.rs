@@ -1,7 +1,9 @@
 //! One pipeline from its settings to something that can be started: what `-t` checks and what a reload builds first.
 
 use crate::settings::{EcsCompatibility, PipelineSettings};
-use ferrostash_conf::{ConfSettings, Diagnostic, Diagnostics, PipelineConf, SourceMap, Vars, load_path, load_string};
+use ferrostash_conf::{
+    ConfSettings, Diagnostic, Diagnostics, PipelineConf, SourceMap, Vars, load_path, load_string,
+};
 use ferrostash_pipeline::{BuildParts, BuiltPipeline, Settings, build};
 use ferrostash_plugin::{Bus, Ecs, PipelineInfo, Registry};
 use std::path::PathBuf;
@@ -55,7 +57,8 @@ impl Draft {
     /// Makes all plugins. Nothing is opened yet. Warnings are returned with what was built.
     pub(crate) fn build(mut self, workshop: &Workshop) -> Result<(BuiltPipeline, Vec<String>), Invalid> {
         if self.settings.is_ordered() && self.settings.worker_count() > 1 {
-            let message = "enabling the 'pipeline.ordered' setting requires the use of a single pipeline worker";
+            let message =
+                "enabling the 'pipeline.ordered' setting requires the use of a single pipeline worker";
             let help = "set pipeline.workers (-w) to 1";
             self.diagnostics.push(Diagnostic::error(message).help(help).logstash("RuntimeError", message));
         }
@@ -67,11 +70,16 @@ impl Draft {
             path_data: workshop.path_data.clone(),
             host: Arc::clone(&workshop.host),
         };
-        let parts =
-            BuildParts { registry: &workshop.registry, pipeline: &info, bus: &workshop.bus, sources: &self.sources };
+        let parts = BuildParts {
+            registry: &workshop.registry,
+            pipeline: &info,
+            bus: &workshop.bus,
+            sources: &self.sources,
+        };
         match build(&self.conf, &parts, &mut self.diagnostics) {
             Some(built) => {
-                let warnings = self.diagnostics.iter().map(|warning| warning.render(&self.sources, false)).collect();
+                let warnings =
+                    self.diagnostics.iter().map(|warning| warning.render(&self.sources, false)).collect();
                 Ok((built, warnings))
             }
             None => Err(self.invalid()),
@@ -81,7 +89,10 @@ impl Draft {
     fn invalid(&self) -> Invalid {
         let (class, sentence) = match self.diagnostics.logstash_error() {
             Some(error) => (error.class.to_string(), error.message.clone()),
-            None => ("LogStash::ConfigurationError".to_owned(), "Something is wrong with your configuration.".to_owned()),
+            None => (
+                "LogStash::ConfigurationError".to_owned(),
+                "Something is wrong with your configuration.".to_owned(),
+            ),
         };
         Invalid { report: self.diagnostics.render(&self.sources, false), class, sentence }
     }

@@ -115,7 +115,12 @@ fn test(pipelines: &[PipelineSettings], workshop: &Workshop) -> ExitCode {
 }
 
 /// Runs the pipelines until their end.
-fn serve(settings: Settings, inputs: Inputs, pipelines: Vec<PipelineSettings>, workshop: Workshop) -> ExitCode {
+fn serve(
+    settings: Settings,
+    inputs: Inputs,
+    pipelines: Vec<PipelineSettings>,
+    workshop: Workshop,
+) -> ExitCode {
     if !settings.allow_superuser && is_superuser() {
         tracing::warn!(
             target: "logstash.runner",
@@ -129,7 +134,9 @@ fn serve(settings: Settings, inputs: Inputs, pipelines: Vec<PipelineSettings>, w
     let workers = pipelines.iter().map(PipelineSettings::worker_count).max().unwrap_or(1);
     let runtimes = match (runtime("io", IO_THREADS), runtime("worker", workers)) {
         (Ok(io), Ok(workers)) => (io, workers),
-        (Err(error), _) | (_, Err(error)) => return failed(&format!("ERROR: threads can't be started: {error}")),
+        (Err(error), _) | (_, Err(error)) => {
+            return failed(&format!("ERROR: threads can't be started: {error}"));
+        }
     };
     let handles = Runtimes { io: runtimes.0.handle().clone(), workers: runtimes.1.handle().clone() };
     tracing::info!(

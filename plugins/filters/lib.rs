@@ -15,8 +15,15 @@ mod split;
 use ferrostash_plugin::PluginDef;
 
 /// The filters of this crate, by name.
-pub static PLUGINS: &[&PluginDef] =
-    &[&clone::PLUGIN, &date::PLUGIN, &drop::PLUGIN, &grok::PLUGIN, &json::PLUGIN, &mutate::PLUGIN, &split::PLUGIN];
+pub static PLUGINS: &[&PluginDef] = &[
+    &clone::PLUGIN,
+    &date::PLUGIN,
+    &drop::PLUGIN,
+    &grok::PLUGIN,
+    &json::PLUGIN,
+    &mutate::PLUGIN,
+    &split::PLUGIN,
+];
 
 #[cfg(test)]
 mod tests {

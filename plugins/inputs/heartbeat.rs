@@ -35,6 +35,7 @@ pub(crate) struct HeartbeatOptions {
 }
 
 #[derive(OptionEnum, Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::enum_variant_names, reason = "the names are the option's words")]
 enum Sequence {
     None,
     Epoch,

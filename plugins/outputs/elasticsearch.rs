@@ -49,7 +49,7 @@ use cluster::Cluster;
 use data_stream::DataStream;
 use delivery::{Counts, Delivery, Rules, broken_thread};
 use nodes::Nodes;
-use options::ElasticsearchOptions;
+use options::{ElasticsearchOptions, SslVerificationMode};
 use setup::Setup;
 
 pub(crate) static PLUGIN: PluginDef = output::<Elasticsearch>();
@@ -68,6 +68,8 @@ struct Elasticsearch {
     rules: Arc<Rules>,
     counts: Arc<Counts>,
     compression_level: u32,
+    /// TLS is spoken with whoever answers.
+    is_unverified: bool,
 }
 
 impl OutputPlugin for Elasticsearch {
@@ -92,7 +94,14 @@ impl OutputPlugin for Elasticsearch {
         if !options.failure_type_logging_whitelist.is_empty() {
             cx.warn("`failure_type_logging_whitelist` is deprecated; use `silence_errors_in_log`");
         }
-        Self::assemble(&options, cx).map_err(|reason| cx.refuse(reason))
+        let output = Self::assemble(&options, cx).map_err(|reason| cx.refuse(reason))?;
+        if output.is_unverified {
+            cx.warn(
+                "You have enabled encryption but DISABLED certificate verification, to make sure your data is secure \
+                 set `ssl_verification_mode => full`",
+            );
+        }
+        Ok(output)
     }
 }
 
@@ -110,6 +119,7 @@ impl Elasticsearch {
             HttpRequest::new(Method::POST, url)
                 .map_err(|error| format!("the paths and hosts give no usable address: {error}"))?;
         }
+        let is_unverified = addresses.secure && options.ssl_verification_mode == SslVerificationMode::None;
         let http = connection::http_options(options, addresses.secure, authentication.api_key.as_ref())?;
         let nodes = Nodes::new(addresses.nodes, HttpClient::new(http), options.pool_max);
         let stream = DataStream::of(options, cx.ecs)?;
@@ -120,6 +130,7 @@ impl Elasticsearch {
             rules: Arc::new(rules(options)?),
             counts: Arc::new(Counts::new(&cx.metrics)),
             compression_level: compression_level(options)?,
+            is_unverified,
         })
     }
 

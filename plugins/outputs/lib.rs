@@ -10,8 +10,14 @@ mod sink;
 mod stdout;
 
 /// The outputs of this crate.
-pub static PLUGINS: &[&PluginDef] =
-    &[&elasticsearch::PLUGIN, &file::PLUGIN, &null::PLUGIN, &pipeline::PLUGIN, &sink::PLUGIN, &stdout::PLUGIN];
+pub static PLUGINS: &[&PluginDef] = &[
+    &elasticsearch::PLUGIN,
+    &file::PLUGIN,
+    &null::PLUGIN,
+    &pipeline::PLUGIN,
+    &sink::PLUGIN,
+    &stdout::PLUGIN,
+];
 
 #[cfg(test)]
 mod tests {

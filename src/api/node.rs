@@ -25,9 +25,7 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn new(settings: &Settings, id: &str, registry: &Registry) -> Node {
-        let plugin = |def: &ferrostash_plugin::PluginDef| {
-            json!({ "name": format!("logstash-{}-{}", def.kind.name(), def.name), "version": env!("CARGO_PKG_VERSION") })
-        };
+        let plugin = |def: &ferrostash_plugin::PluginDef| json!({ "name": format!("logstash-{}-{}", def.kind.name(), def.name), "version": env!("CARGO_PKG_VERSION") });
         let mut plugins: Vec<Value> = registry.iter().map(plugin).collect();
         plugins.sort_by_key(|plugin| plugin["name"].to_string());
         Node {
@@ -84,7 +82,9 @@ impl Node {
 /// The worst of the pipelines.
 fn status(view: &View) -> &'static str {
     let pipelines = view.pipelines();
-    let red = pipelines.iter().any(|p| p.running.health() == Health::Red || matches!(p.running.ended(), Some(EndReason::Crashed(_))));
+    let red = pipelines.iter().any(|p| {
+        p.running.health() == Health::Red || matches!(p.running.ended(), Some(EndReason::Crashed(_)))
+    });
     let ended = pipelines.iter().any(|p| p.running.ended().is_some());
     match (pipelines.is_empty(), red, ended) {
         (true, ..) => "unknown",

@@ -72,18 +72,34 @@ impl Families {
         type Value = fn(&Managed) -> u64;
         let counters: [(&str, &str, Value); 8] = [
             ("pipeline_events_in_total", "Events that inputs pushed.", |p| p.running.ledger().received.get()),
-            ("pipeline_events_filtered_total", "Events taken through the filters.", |p| p.running.ledger().filtered.get()),
+            ("pipeline_events_filtered_total", "Events taken through the filters.", |p| {
+                p.running.ledger().filtered.get()
+            }),
             ("pipeline_events_out_total", "Events behind the filters.", |p| p.running.ledger().out.get()),
-            ("pipeline_events_created_total", "Events that filters made.", |p| p.running.ledger().created.get()),
-            ("pipeline_events_dropped_total", "Events that filters cancelled.", |p| p.running.ledger().dropped.get()),
-            ("pipeline_events_accepted_total", "Events that all their outputs accepted.", |p| p.running.ledger().accepted.get()),
-            ("pipeline_events_dead_lettered_total", "Events dead-lettered by conditions.", |p| p.running.ledger().dead_lettered.get()),
-            ("pipeline_events_abandoned_total", "Events given up, to be read again.", |p| p.running.ledger().abandoned.get()),
+            ("pipeline_events_created_total", "Events that filters made.", |p| {
+                p.running.ledger().created.get()
+            }),
+            ("pipeline_events_dropped_total", "Events that filters cancelled.", |p| {
+                p.running.ledger().dropped.get()
+            }),
+            ("pipeline_events_accepted_total", "Events that all their outputs accepted.", |p| {
+                p.running.ledger().accepted.get()
+            }),
+            ("pipeline_events_dead_lettered_total", "Events dead-lettered by conditions.", |p| {
+                p.running.ledger().dead_lettered.get()
+            }),
+            ("pipeline_events_abandoned_total", "Events given up, to be read again.", |p| {
+                p.running.ledger().abandoned.get()
+            }),
         ];
         let gauges: [(&str, &str, Value); 4] = [
-            ("pipeline_events_in_flight", "Events between queue and settlement.", |p| p.running.ledger().in_flight.get()),
+            ("pipeline_events_in_flight", "Events between queue and settlement.", |p| {
+                p.running.ledger().in_flight.get()
+            }),
             ("pipeline_queue_events", "Events in the queue.", |p| p.running.queue().events() as u64),
-            ("pipeline_queue_bytes", "What the events in the queue weigh.", |p| p.running.queue().bytes() as u64),
+            ("pipeline_queue_bytes", "What the events in the queue weigh.", |p| {
+                p.running.queue().bytes() as u64
+            }),
             ("pipeline_up", "1 while the pipeline runs.", |p| u64::from(p.running.ended().is_none())),
         ];
         let pipelines = view.pipelines();
@@ -102,7 +118,11 @@ impl Families {
     fn plugins(&self, view: &View) -> prometheus::Result<()> {
         let events_in = self.counters("plugin_events_in_total", "Events that came to the plugin.", PLUGIN)?;
         let events_out = self.counters("plugin_events_out_total", "Events that left the plugin.", PLUGIN)?;
-        let rejected = self.counters("plugin_events_rejected_total", "Events that an output could not deliver.", PLUGIN)?;
+        let rejected = self.counters(
+            "plugin_events_rejected_total",
+            "Events that an output could not deliver.",
+            PLUGIN,
+        )?;
         let duration = self.seconds("plugin_duration_seconds", "Time the plugin spent.", PLUGIN)?;
         let own = self.counters("plugin_own_total", "Counters of the plugin's own, by path.", CUSTOM)?;
         let own_gauges = self.gauges("plugin_own", "Gauges of the plugin's own, by path.", CUSTOM)?;
@@ -110,7 +130,9 @@ impl Families {
             let stats = pipeline.running.stats();
             let kinds: [(&str, &[Part]); 3] =
                 [("input", &stats.inputs), ("filter", &stats.filters), ("output", &stats.outputs)];
-            for (kind, part) in kinds.iter().flat_map(|(kind, parts)| parts.iter().map(move |part| (kind, part))) {
+            for (kind, part) in
+                kinds.iter().flat_map(|(kind, parts)| parts.iter().map(move |part| (kind, part)))
+            {
                 if !part.enable_metric {
                     continue;
                 }
@@ -124,7 +146,9 @@ impl Families {
                     let labels = [&*pipeline.settings.id, kind, &part.name, &part.id, path.as_str()];
                     match metric.kind {
                         MetricKind::Counter => own.with_label_values(&labels).inc_by(metric.value.get()),
-                        MetricKind::Gauge => own_gauges.with_label_values(&labels).set(metric.value.get() as i64),
+                        MetricKind::Gauge => {
+                            own_gauges.with_label_values(&labels).set(metric.value.get() as i64)
+                        }
                     }
                 }
             }

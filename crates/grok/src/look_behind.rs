@@ -217,8 +217,8 @@ impl Reader<'_> {
         let behind = self.at + end + 2;
         match inner.split_once(',') {
             None => inner.parse().ok().map(|n| (n, Some(n), behind)),
-            Some((low, high)) if low.is_empty() => Some((0, Some(high.parse().ok()?), behind)),
-            Some((low, high)) if high.is_empty() => Some((low.parse().ok()?, None, behind)),
+            Some(("", high)) => Some((0, Some(high.parse().ok()?), behind)),
+            Some((low, "")) => Some((low.parse().ok()?, None, behind)),
             Some((low, high)) => Some((low.parse().ok()?, Some(high.parse().ok()?), behind)),
         }
     }

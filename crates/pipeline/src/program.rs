@@ -164,7 +164,9 @@ impl Program {
                 }
                 Step::Branch { scope, then, .. } => {
                     self.branch_step(step, &mut batch, outcome);
-                    if plan.ordered && let Some((held, asked)) = self.registers.sides(scope, *then) {
+                    if plan.ordered
+                        && let Some((held, asked)) = self.registers.sides(scope, *then)
+                    {
                         batch.put_first(held, asked);
                     }
                     started = Instant::now();

@@ -55,9 +55,10 @@ impl Cutter {
 
     /// The next part, ready to be sent; `None` after the last event.
     pub(super) async fn next(self) -> Result<(Cutter, Option<Part>), tokio::task::JoinError> {
+        let span = tracing::Span::current();
         tokio::task::spawn_blocking(move || {
             let mut cutter = self;
-            let part = cutter.cut();
+            let part = span.in_scope(|| cutter.cut());
             (cutter, part)
         })
         .await

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ferrostash_plugin::{Backoff, OutputContext, OutputError, StartError};
 use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
+use tracing::Instrument;
 
 use super::action::Facts;
 use super::nodes::Nodes;
@@ -55,7 +56,8 @@ impl Cluster {
         self.discovered.get_or_try_init(|| self.nodes.discover()).await.map_err(StartError)?;
         let mut resurrector = self.resurrector.lock().unwrap_or_else(PoisonError::into_inner);
         if resurrector.is_none() {
-            *resurrector = Some(tokio::spawn(Arc::clone(&self.nodes).resurrect(self.resurrect_delay)));
+            let task = Arc::clone(&self.nodes).resurrect(self.resurrect_delay);
+            *resurrector = Some(tokio::spawn(task.in_current_span()));
         }
         Ok(())
     }

@@ -151,17 +151,17 @@ impl Nodes {
 
     /// Looks after the dead nodes, again and again; one that keeps us waiting holds up no other.
     pub(super) async fn resurrect(self: Arc<Self>, delay: Duration) {
-        let look_after = |node| async {
-            let node: &Node = node;
-            loop {
-                tokio::time::sleep(delay).await;
-                if !node.is_alive() {
-                    // Only the first look can refuse.
-                    let _ = self.probe(node, false).await;
-                }
+        join_all(self.nodes.iter().map(|node| self.look_after(node, delay))).await;
+    }
+
+    async fn look_after(&self, node: &Node, delay: Duration) {
+        loop {
+            tokio::time::sleep(delay).await;
+            if !node.is_alive() {
+                // Only the first look can refuse.
+                let _ = self.probe(node, false).await;
             }
-        };
-        let _: Vec<()> = join_all(self.nodes.iter().map(look_after)).await;
+        }
     }
 
     async fn probe(&self, node: &Node, first: bool) -> Result<(), String> {

@@ -144,7 +144,9 @@ impl IndexTemplate {
         let is_composable = self.is_composable(product)?;
         let default = || self.default_template(is_composable, ilm.is_some());
         let Some(mut template) = self.own.clone().or_else(default) else {
-            tracing::info!("There is no default index template for ECS; `template` installs one of your own");
+            tracing::debug!(
+                "There is no default index template for ECS; `template` installs one of your own"
+            );
             return Ok(());
         };
         if let Some(ilm) = ilm {
