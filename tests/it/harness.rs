@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// Longest wait for anything: a machine that builds beside us is slow, but not slower than this.
@@ -57,9 +58,11 @@ impl Start {
 
     /// A pipeline: these arguments, and a port of its own for the API.
     pub(crate) fn pipeline<S: AsRef<OsStr>>(arguments: &[S]) -> Self {
-        let mut start = Self::plain(arguments);
-        start.api = free_port();
-        start.command.arg("--api.http.port").arg(start.api.to_string());
+        let port = free_port().to_string();
+        // In front: a caller may end with a flag whose value is still to come.
+        let mut start = Self::plain(&["--api.http.port", &port]);
+        start.api = port.parse().unwrap();
+        start.command.args(arguments);
         start
     }
 
@@ -69,7 +72,7 @@ impl Start {
     }
 
     /// Writes a file into [`Start::folder`] and gives its path.
-    pub(crate) fn file(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
         let path = self.folder().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, text).unwrap();
@@ -87,7 +90,7 @@ impl Start {
     }
 
     /// Text for standard input, which ends after it; without this there is none.
-    pub(crate) fn stdin(self, text: &str) -> Self {
+    pub(crate) fn stdin(self, text: impl AsRef<[u8]>) -> Self {
         let path = self.file("stdin.txt", text);
         let Self { mut command, folder, api } = self;
         command.stdin(File::open(path).unwrap());
@@ -206,6 +209,55 @@ impl Ferrostash {
         (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
     }
 
+    /// All that it has said up to now, logs and events.
+    pub(crate) fn said(&self) -> String {
+        format!("{}{}", self.stdout.so_far(), self.stderr.so_far())
+    }
+
+    /// Waits until it has said this.
+    pub(crate) fn wait_for(&mut self, words: &str) {
+        self.wait(|process| process.said().contains(words).then_some(()));
+    }
+
+    /// The JSON that the API has at `path`.
+    pub(crate) fn json(&mut self, path: &str) -> Value {
+        let (status, body) = self.get(path);
+        assert_eq!(status, 200, "{path}: {body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    /// The events on standard output up to now, among the lines of the log.
+    pub(crate) fn events(&self) -> Vec<Value> {
+        json_lines(&self.stdout())
+    }
+
+    /// The events on standard output, once there are so many.
+    pub(crate) fn events_at_least(&mut self, count: usize) -> Vec<Value> {
+        self.wait(|process| Some(process.events()).filter(|events| events.len() >= count))
+    }
+
+    /// The most memory that it ever held, in bytes.
+    pub(crate) fn peak_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
+    /// Lets no file that it writes grow above so many bytes: a disk that is full. `None` makes room again.
+    pub(crate) fn limit_files(&self, bytes: Option<u64>) {
+        let limit = bytes.map_or("unlimited".to_owned(), |bytes| bytes.to_string());
+        let pid = self.child.id().to_string();
+        let status =
+            Command::new("prlimit").args(["--pid", &pid, &format!("--fsize={limit}:unlimited")]).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Ends it at once, without a chance to do anything.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
     /// Sends a signal: `TERM`, `INT`, `HUP`.
     pub(crate) fn signal(&self, name: &str) {
         let status = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
@@ -236,6 +288,23 @@ impl Ferrostash {
         look();
         Finished { code, stdout: self.stdout.all(), stderr: self.stderr.all() }
     }
+}
+
+impl Finished {
+    /// All that it said, logs and events.
+    pub(crate) fn said(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
+    }
+
+    /// The events on standard output, among the lines of the log.
+    pub(crate) fn events(&self) -> Vec<Value> {
+        json_lines(&self.stdout)
+    }
+}
+
+/// The lines that are objects of JSON.
+pub(crate) fn json_lines(text: &str) -> Vec<Value> {
+    text.lines().filter_map(|line| serde_json::from_str(line).ok()).filter(Value::is_object).collect()
 }
 
 impl Drop for Ferrostash {

@@ -9,9 +9,12 @@
     reason = "tests fail loudly, and so do their helpers"
 )]
 
+mod api;
+mod bad_input;
 mod check;
 mod cli;
 mod elasticsearch;
 mod harness;
 mod run;
 mod samples;
+mod signals;

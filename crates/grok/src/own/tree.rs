@@ -22,6 +22,9 @@ pub(super) enum Node {
     Repeat(Box<Repeat>),
     /// A group with a number.
     Capture(usize, Box<Node>),
+    /// `(?imx:...)`, or `(...)` that does not capture; gone after reading. The flag says that it is the latter, which
+    /// a repeat around a repeat sees through.
+    Group(Box<Node>, bool),
     /// `(?>...)`: the first way to match it, or none.
     Atomic(Box<Node>),
     /// `(?=...)` and `(?!...)`.
@@ -90,7 +93,7 @@ impl Node {
             Node::Concat(nodes) => nodes.iter().all(Node::is_nullable),
             Node::Alt(nodes) => nodes.iter().any(Node::is_nullable),
             Node::Repeat(repeat) => repeat.min == 0 || repeat.node.is_nullable(),
-            Node::Capture(_, node) | Node::Atomic(node) => node.is_nullable(),
+            Node::Capture(_, node) | Node::Group(node, _) | Node::Atomic(node) => node.is_nullable(),
         }
     }
 
@@ -108,6 +111,7 @@ impl Node {
             Node::Repeat(repeat) if repeat.min == repeat.max => {
                 repeat.node.fixed_length()?.checked_mul(repeat.min as usize)
             }
+            Node::Group(node, _) | Node::Atomic(node) => node.fixed_length(),
             _ => None,
         }
     }
@@ -118,7 +122,7 @@ impl Node {
             Node::Capture(..) => true,
             Node::Concat(nodes) | Node::Alt(nodes) => nodes.iter().any(Node::has_captures),
             Node::Repeat(repeat) => repeat.node.has_captures(),
-            Node::Atomic(node) | Node::Ahead { node, .. } => node.has_captures(),
+            Node::Group(node, _) | Node::Atomic(node) | Node::Ahead { node, .. } => node.has_captures(),
             _ => false,
         }
     }
@@ -130,7 +134,10 @@ impl Node {
             Node::Literal(_) | Node::Set(_) | Node::Assert(_) => 1,
             Node::Concat(nodes) | Node::Alt(nodes) => 1 + nodes.iter().map(Node::size).sum::<usize>(),
             Node::Repeat(repeat) => 1 + repeat.node.size(),
-            Node::Capture(_, node) | Node::Atomic(node) | Node::Ahead { node, .. } => 2 + node.size(),
+            Node::Capture(_, node)
+            | Node::Group(node, _)
+            | Node::Atomic(node)
+            | Node::Ahead { node, .. } => 2 + node.size(),
             Node::Behind { alternatives, .. } => {
                 2 + alternatives.iter().map(|(_, node)| 1 + node.size()).sum::<usize>()
             }
@@ -145,7 +152,7 @@ impl Node {
                 nodes.iter().filter_map(Node::required_literal).max_by_key(|text| text.len())
             }
             Node::Repeat(repeat) if repeat.min > 0 => repeat.node.required_literal(),
-            Node::Capture(_, node) | Node::Atomic(node) => node.required_literal(),
+            Node::Capture(_, node) | Node::Group(node, _) | Node::Atomic(node) => node.required_literal(),
             _ => None,
         }
     }

@@ -1,0 +1,178 @@
+//! Which bytes may come next: the ground for all choices that need no trying.
+
+use std::ops::{BitAnd, BitOr};
+
+use super::class::CharSet;
+
+/// A set of bytes, with the end of the text as one more member, the 257th.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(super) struct Bytes {
+    bits: [u64; 4],
+    end: bool,
+}
+
+/// The place of the end of the text in a table.
+pub(super) const END: usize = 256;
+
+impl Bytes {
+    /// Every byte and the end.
+    pub(super) const ALL: Self = Self { bits: [u64::MAX; 4], end: true };
+    /// No byte, only the end.
+    pub(super) const AT_END: Self = Self { bits: [0; 4], end: true };
+
+    pub(super) fn of(byte: u8) -> Self {
+        let mut set = Self::default();
+        set.add(byte);
+        set
+    }
+
+    /// The first bytes of the characters of a set.
+    pub(super) fn leading(set: &CharSet) -> Self {
+        let mut bytes = Self::default();
+        (0..0x80).filter(|byte| set.has_ascii(*byte)).for_each(|byte| bytes.add(byte));
+        for (low, high) in set.lead_bytes() {
+            (low..=high).for_each(|byte| bytes.add(byte));
+        }
+        bytes
+    }
+
+    /// Letters, digits and `_`, of ASCII.
+    pub(super) fn word() -> Self {
+        let mut set = Self::default();
+        (0..0x80_u8).filter(|b| b.is_ascii_alphanumeric() || *b == b'_').for_each(|byte| set.add(byte));
+        set
+    }
+
+    pub(super) fn add(&mut self, byte: u8) {
+        if let Some(word) = self.bits.get_mut(usize::from(byte >> 6)) {
+            *word |= 1 << (byte & 63);
+        }
+    }
+
+    /// Whether it has a byte, or the end for [`END`].
+    pub(super) fn has(&self, byte: usize) -> bool {
+        match self.bits.get(byte >> 6) {
+            Some(word) => word >> (byte & 63) & 1 != 0,
+            None => self.end,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.bits == [0; 4] && !self.end
+    }
+
+    pub(super) fn meets(&self, other: &Self) -> bool {
+        !(*self & *other).is_empty()
+    }
+
+    pub(super) fn is_within(&self, other: &Self) -> bool {
+        *self & *other == *self
+    }
+
+    /// Everything else.
+    pub(super) fn without(self, other: &Self) -> Self {
+        let others = Self { bits: other.bits.map(|word| !word), end: !other.end };
+        self & others
+    }
+
+    /// Its members, if there are at most three and the end is none of them.
+    pub(super) fn few(&self) -> Option<Vec<u8>> {
+        let count: u32 = self.bits.iter().map(|word| word.count_ones()).sum();
+        let few = (1..=3).contains(&count) && !self.end;
+        few.then(|| (0..=u8::MAX).filter(|byte| self.has(usize::from(*byte))).collect())
+    }
+}
+
+impl BitOr for Bytes {
+    type Output = Self;
+    fn bitor(self, other: Self) -> Self {
+        let mut bits = self.bits;
+        bits.iter_mut().zip(other.bits).for_each(|(word, more)| *word |= more);
+        Self { bits, end: self.end || other.end }
+    }
+}
+
+impl BitAnd for Bytes {
+    type Output = Self;
+    fn bitand(self, other: Self) -> Self {
+        let mut bits = self.bits;
+        bits.iter_mut().zip(other.bits).for_each(|(word, more)| *word &= more);
+        Self { bits, end: self.end && other.end }
+    }
+}
+
+/// What may come at a place for the rest of the expression to match, by what stands before the place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Next {
+    /// After a letter, digit or `_` of ASCII.
+    pub(super) after_word: Bytes,
+    /// After anything else.
+    pub(super) after_other: Bytes,
+    /// Whether the rest matches whatever comes.
+    pub(super) sure: bool,
+}
+
+impl Next {
+    /// Nothing more has to match.
+    pub(super) const SURE: Self = Self { after_word: Bytes::ALL, after_other: Bytes::ALL, sure: true };
+    /// Nothing can match.
+    pub(super) fn never() -> Self {
+        Self::from(Bytes::default())
+    }
+
+    /// Whatever stands before.
+    pub(super) fn any(&self) -> Bytes {
+        self.after_word | self.after_other
+    }
+
+    /// One or the other; one of them is surely enough.
+    pub(super) fn or(self, other: Self) -> Self {
+        Self {
+            after_word: self.after_word | other.after_word,
+            after_other: self.after_other | other.after_other,
+            sure: self.sure || other.sure,
+        }
+    }
+
+    /// With a condition on the next byte.
+    pub(super) fn only(self, bytes: &Bytes) -> Self {
+        Self {
+            after_word: self.after_word & *bytes,
+            after_other: self.after_other & *bytes,
+            sure: false,
+        }
+    }
+
+    /// With a condition that bytes don't show.
+    pub(super) fn unsure(self) -> Self {
+        Self { sure: false, ..self }
+    }
+}
+
+impl From<Bytes> for Next {
+    fn from(bytes: Bytes) -> Self {
+        Self { after_word: bytes, after_other: bytes, sure: false }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_is_a_member_of_its_own() {
+        let set = Bytes::of(b'a') | Bytes::AT_END;
+        assert!(set.has(usize::from(b'a')) && set.has(END) && !set.has(0));
+        assert!(!Bytes::of(b'a').has(END));
+        assert!(Bytes::ALL.without(&set).has(0) && !Bytes::ALL.without(&set).has(END));
+        assert!(set.meets(&Bytes::AT_END) && !Bytes::word().meets(&Bytes::AT_END));
+        assert_eq!(Bytes::of(b'x').few(), Some(vec![b'x']));
+        assert_eq!(set.few(), None);
+    }
+
+    #[test]
+    fn leading_bytes_of_long_characters() {
+        let bytes = Bytes::leading(&CharSet::of('é'));
+        assert!(bytes.has(0xC3) && !bytes.has(0xA9));
+    }
+}

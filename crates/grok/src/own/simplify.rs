@@ -1,0 +1,317 @@
+//! Rewrites of the tree that change no match.
+//!
+//! * Groups that only group go away, and alternatives of one character each become a set.
+//! * Neighbouring alternatives with the same beginning share it, when there is only one way to match it.
+//! * A look-behind of one character goes away when what comes before it decides it.
+
+use super::class::CharSet;
+use super::tree::{INFINITE, Node, Repeat};
+
+/// Rewrites an expression.
+pub(super) fn simplify(node: Node) -> Node {
+    let mut node = flatten(node);
+    resolve(&mut node, Before::anything());
+    flatten(node)
+}
+
+fn flatten(node: Node) -> Node {
+    match node {
+        Node::Group(node, _) => flatten(*node),
+        Node::Concat(nodes) => Node::concat(nodes.into_iter().map(flatten).collect()),
+        Node::Alt(nodes) => {
+            let mut flat = Vec::with_capacity(nodes.len());
+            for node in nodes {
+                match flatten(node) {
+                    Node::Alt(inner) => flat.extend(inner),
+                    node => flat.push(node),
+                }
+            }
+            factor(flat)
+        }
+        Node::Repeat(repeat) => {
+            let Repeat { node, min, max, greedy } = *repeat;
+            match flatten(node) {
+                Node::Empty => Node::Empty,
+                node if (min, max) == (1, 1) => node,
+                node => Node::Repeat(Box::new(Repeat { node, min, max, greedy })),
+            }
+        }
+        Node::Capture(number, node) => Node::Capture(number, Box::new(flatten(*node))),
+        Node::Atomic(node) => match flatten(*node) {
+            node @ (Node::Empty | Node::Literal(_) | Node::Set(_) | Node::Assert(_)) => node,
+            node => Node::Atomic(Box::new(node)),
+        },
+        Node::Ahead { negate, node } => Node::Ahead { negate, node: Box::new(flatten(*node)) },
+        Node::Behind { negate, alternatives } => {
+            let flat = alternatives.into_iter().map(|(length, node)| (length, flatten(node)));
+            Node::Behind { negate, alternatives: flat.collect() }
+        }
+        node @ (Node::Empty | Node::Literal(_) | Node::Set(_) | Node::Assert(_)) => node,
+    }
+}
+
+// ---- common beginnings
+
+/// An alternation whose neighbours share what they begin with.
+fn factor(nodes: Vec<Node>) -> Node {
+    let mut out: Vec<Node> = Vec::with_capacity(nodes.len());
+    let mut nodes = nodes.into_iter().peekable();
+    while let Some(node) = nodes.next() {
+        let Some(head) = head(&node) else {
+            out.push(node);
+            continue;
+        };
+        let mut run = vec![node];
+        while let Some(next) = nodes.next_if(|next| self::head(next).as_ref() == Some(&head)) {
+            run.push(next);
+        }
+        out.push(if run.len() == 1 { run.remove(0) } else { share(&head, run) });
+    }
+    merge_characters(&mut out);
+    if out.len() == 1 { out.remove(0) } else { Node::Alt(out) }
+}
+
+/// Alternatives that begin with `head`, with the longest text that they all begin with or `head` before them.
+fn share(head: &Node, run: Vec<Node>) -> Node {
+    let texts: Option<Vec<&[u8]>> = run.iter().map(leading_text).collect();
+    let common = texts.map(|texts| common_length(&texts)).filter(|length| *length > 0);
+    let (head, tails) = match common {
+        Some(length) => {
+            let text = run.first().and_then(leading_text).and_then(|text| text.get(..length));
+            let head = Node::Literal(text.unwrap_or_default().to_vec());
+            (head, run.into_iter().map(|node| without_text(node, length)).collect())
+        }
+        None => (head.clone(), run.into_iter().map(without_head).collect()),
+    };
+    Node::concat(vec![head, factor(tails)])
+}
+
+fn leading_text(node: &Node) -> Option<&[u8]> {
+    match node {
+        Node::Literal(text) => Some(text),
+        Node::Concat(nodes) => match nodes.first() {
+            Some(Node::Literal(text)) => Some(text),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The bytes of whole characters that all texts begin with.
+fn common_length(texts: &[&[u8]]) -> usize {
+    let Some((first, rest)) = texts.split_first() else { return 0 };
+    let same = |at: &usize| rest.iter().all(|text| text.get(*at) == first.get(*at));
+    let mut length = (0..first.len()).take_while(same).count();
+    while first.get(length).is_some_and(|byte| byte & 0xC0 == 0x80)
+        || rest.iter().any(|text| text.get(length).is_some_and(|byte| byte & 0xC0 == 0x80))
+    {
+        length -= 1;
+    }
+    length
+}
+
+fn without_text(node: Node, length: usize) -> Node {
+    match node {
+        Node::Literal(text) => Node::concat(vec![text_node(&text, length)]),
+        Node::Concat(mut nodes) => {
+            if let Some(first) = nodes.first_mut() {
+                let taken = std::mem::replace(first, Node::Empty);
+                *first = without_text(taken, length);
+            }
+            Node::concat(nodes)
+        }
+        node => node,
+    }
+}
+
+fn text_node(text: &[u8], from: usize) -> Node {
+    match text.get(from..) {
+        None | Some([]) => Node::Empty,
+        Some(rest) => Node::Literal(rest.to_vec()),
+    }
+}
+
+/// What an alternative begins with, if there is one way to match that.
+fn head(node: &Node) -> Option<Node> {
+    match node {
+        Node::Literal(text) => Some(Node::Literal(text.get(..first_width(text))?.to_vec())),
+        Node::Concat(nodes) => head(nodes.first()?),
+        Node::Repeat(repeat) if repeat.min == repeat.max && has_one_way(&repeat.node) => {
+            Some(repeat.node.clone())
+        }
+        Node::Set(_) | Node::Assert(_) | Node::Atomic(_) | Node::Ahead { .. } | Node::Behind { .. }
+            if has_one_way(node) =>
+        {
+            Some(node.clone())
+        }
+        _ => None,
+    }
+}
+
+fn without_head(node: Node) -> Node {
+    match node {
+        Node::Literal(text) => text_node(&text, first_width(&text)),
+        Node::Concat(nodes) => {
+            let mut nodes = nodes.into_iter();
+            let mut rest = vec![nodes.next().map_or(Node::Empty, without_head)];
+            rest.extend(nodes);
+            Node::concat(rest)
+        }
+        Node::Repeat(repeat) => {
+            let Repeat { node, min, max, greedy } = *repeat;
+            match min.saturating_sub(1) {
+                0 => Node::Empty,
+                1 => node,
+                less => Node::Repeat(Box::new(Repeat { node, min: less, max: max - 1, greedy })),
+            }
+        }
+        _ => Node::Empty,
+    }
+}
+
+fn first_width(text: &[u8]) -> usize {
+    1 + text.iter().skip(1).take_while(|byte| **byte & 0xC0 == 0x80).count()
+}
+
+/// Whether it can match in one way at most, without capturing.
+fn has_one_way(node: &Node) -> bool {
+    match node {
+        Node::Empty | Node::Literal(_) | Node::Set(_) | Node::Assert(_) | Node::Behind { .. } => true,
+        Node::Atomic(_) | Node::Ahead { .. } => !node.has_captures(),
+        Node::Repeat(repeat) => repeat.min == repeat.max && has_one_way(&repeat.node),
+        Node::Concat(nodes) => nodes.iter().enumerate().all(|(at, node)| {
+            has_one_way(node) || nodes.get(at + 1).is_some_and(|next| ends_before(node, next))
+        }),
+        _ => false,
+    }
+}
+
+/// Whether a run of characters can end at one place only, because none of them may begin what follows.
+fn ends_before(run: &Node, next: &Node) -> bool {
+    let Node::Repeat(repeat) = run else { return false };
+    let (Some(mut set), Some(follow)) = (one_character(&repeat.node), first_character(next)) else {
+        return false;
+    };
+    set.intersect(&follow);
+    set.is_empty()
+}
+
+fn first_character(node: &Node) -> Option<CharSet> {
+    match node {
+        Node::Literal(text) => {
+            std::str::from_utf8(text.get(..first_width(text))?).ok()?.chars().next().map(CharSet::of)
+        }
+        Node::Set(set) => Some(set.clone()),
+        _ => None,
+    }
+}
+
+/// The characters of a node that matches exactly one.
+pub(super) fn one_character(node: &Node) -> Option<CharSet> {
+    match node {
+        Node::Literal(text) if first_width(text) == text.len() => first_character(node),
+        Node::Set(set) => Some(set.clone()),
+        _ => None,
+    }
+}
+
+/// Neighbouring alternatives of one character become a set.
+fn merge_characters(nodes: &mut Vec<Node>) {
+    let mut merged: Vec<Node> = Vec::with_capacity(nodes.len());
+    for node in nodes.drain(..) {
+        let pair = merged.last().and_then(one_character).zip(one_character(&node));
+        match (pair, merged.last_mut()) {
+            (Some((mut set, more)), Some(last)) => {
+                set.union(&more);
+                *last = Node::Set(set);
+            }
+            _ => merged.push(node),
+        }
+    }
+    *nodes = merged;
+}
+
+// ---- what comes before
+
+/// The characters that may stand before a place.
+#[derive(Debug, Clone, PartialEq)]
+struct Before {
+    set: CharSet,
+    /// The beginning of the text may be there instead.
+    start: bool,
+}
+
+impl Before {
+    fn anything() -> Self {
+        Self { set: CharSet::all(), start: true }
+    }
+
+    fn or(mut self, other: &Self) -> Self {
+        self.set.union(&other.set);
+        self.start |= other.start;
+        self
+    }
+}
+
+/// Removes look-behinds that are decided by what comes before, and gives what may stand behind the node.
+fn resolve(node: &mut Node, before: Before) -> Before {
+    match node {
+        Node::Concat(nodes) => nodes.iter_mut().fold(before, |before, node| resolve(node, before)),
+        Node::Alt(nodes) => {
+            let none = Before { set: CharSet::default(), start: false };
+            nodes.iter_mut().fold(none, |all, node| all.or(&resolve(node, before.clone())))
+        }
+        Node::Repeat(repeat) => {
+            let inside = if repeat.max > 1 { behind(&repeat.node, &before) } else { before.clone() };
+            let after = resolve(&mut repeat.node, inside.or(&before));
+            if repeat.min == 0 { after.or(&before) } else { after }
+        }
+        Node::Capture(_, node) | Node::Group(node, _) | Node::Atomic(node) => resolve(node, before),
+        Node::Ahead { node, .. } => {
+            resolve(node, before.clone());
+            before
+        }
+        Node::Behind { negate, alternatives } => {
+            if is_decided(*negate, alternatives, &before) {
+                *node = Node::Empty;
+            }
+            before
+        }
+        node => behind(node, &before),
+    }
+}
+
+/// Whether a look-behind holds after each of `before`.
+fn is_decided(negate: bool, alternatives: &[(usize, Node)], before: &Before) -> bool {
+    let sets: Option<Vec<CharSet>> = alternatives.iter().map(|(_, node)| one_character(node)).collect();
+    let Some(sets) = sets else { return false };
+    let mut set = CharSet::default();
+    sets.iter().for_each(|more| set.union(more));
+    if !negate {
+        set.negate();
+    }
+    set.intersect(&before.set);
+    set.is_empty() && (negate || !before.start)
+}
+
+/// What may stand behind a node.
+fn behind(node: &Node, before: &Before) -> Before {
+    let only = |set| Before { set, start: false };
+    match node {
+        Node::Literal(text) => {
+            let last = std::str::from_utf8(text).ok().and_then(|text| text.chars().next_back());
+            only(last.map_or_else(CharSet::all, CharSet::of))
+        }
+        Node::Set(set) => only(set.clone()),
+        Node::Concat(nodes) => nodes.iter().fold(before.clone(), |before, node| behind(node, &before)),
+        Node::Alt(nodes) => {
+            nodes.iter().fold(only(CharSet::default()), |all, node| all.or(&behind(node, before)))
+        }
+        Node::Repeat(repeat) => {
+            let after = behind(&repeat.node, before);
+            if repeat.min == 0 || repeat.max == INFINITE { after.or(before) } else { after }
+        }
+        Node::Capture(_, node) | Node::Group(node, _) | Node::Atomic(node) => behind(node, before),
+        Node::Empty | Node::Ahead { .. } | Node::Behind { .. } | Node::Assert(_) => before.clone(),
+    }
+}
