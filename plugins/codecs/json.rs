@@ -56,6 +56,10 @@ impl Codec for Json {
         read_document(&self.charset.decode(data), &self.places, Timestamp::now(), sink);
     }
 
+    fn is_stateless(&self) -> bool {
+        true
+    }
+
     fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         event.write_json(out);
         Ok(())

@@ -11,14 +11,14 @@ use ferrostash_plugin::{
 use std::num::NonZeroUsize;
 
 /// Longest line, in bytes, that is read whole. What follows up to the delimiter is thrown away.
-pub(crate) const LINE_BYTES_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add((64 << 20) - 1);
+pub(crate) const LINE_BYTES_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add((32 << 20) - 1);
 /// The tag of an event whose line was cut.
 pub(crate) const CUT_TAG: &str = "_linetoolong";
 
 /// Takes each line as the text of one event, and writes events as lines.
 ///
 /// The last line of a stream needs no delimiter. A carriage return before the delimiter belongs to the line. A line of
-/// more than 64 MiB is cut there, and the event is tagged `_linetoolong`. With ECS the text is also in
+/// more than 32 MiB is cut there, and the event is tagged `_linetoolong`. With ECS the text is also in
 /// `[event][original]`.
 ///
 /// ```conf

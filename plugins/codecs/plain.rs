@@ -49,6 +49,10 @@ impl Codec for Plain {
         sink(self.events.event(&self.charset.decode(data), Timestamp::now()));
     }
 
+    fn is_stateless(&self) -> bool {
+        true
+    }
+
     fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         self.format.write(event, out)
     }

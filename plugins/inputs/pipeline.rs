@@ -98,7 +98,7 @@ mod tests {
         let mut running =
             harness.input(r#"pipeline { address => in1 tags => "p" }"#).unwrap().spawn().await.unwrap();
         let sender = harness.bus().sender(&["in1".to_owned()], "other");
-        sender.send("in1", Chunk { events: vec![event(r#"{"a":1}"#)], acks: Vec::new() }).await.unwrap();
+        sender.send("in1", Chunk::new(vec![event(r#"{"a":1}"#)], Vec::new())).await.unwrap();
         assert_eq!(json(&running.events(1).await[0]), r#"{"a":1,"tags":["p"]}"#);
         running.stop().await.unwrap();
         assert!(!sender.is_listening("in1"));

@@ -63,8 +63,7 @@ impl Output for Pipeline {
             let Some(sender) = &self.sender else { return Err(OutputError::Fatal("not started".into())) };
             for batch in batches {
                 for address in &self.options.send_to {
-                    let chunk =
-                        Chunk { events: batch.events().cloned().collect(), acks: batch.acks().to_vec() };
+                    let chunk = Chunk::new(batch.events().cloned().collect(), batch.acks().to_vec());
                     self.send(sender, address, chunk, cx).await?;
                 }
             }

@@ -74,7 +74,8 @@ fn a_configuration_that_is_not_utf_8() {
 
 #[test]
 fn a_file_that_is_not_there() {
-    let words = ["no such configuration file: no/such.conf", "No configuration found in the configured sources."];
+    let words =
+        ["no such configuration file: no/such.conf", "No configuration found in the configured sources."];
     refused(Start::pipeline(&["-f", "no/such.conf"]), &words);
 }
 
@@ -94,13 +95,16 @@ fn an_unknown_option() {
 fn an_unknown_setting() {
     let start = Start::pipeline(&["-e", "input { stdin { } }"]);
     start.file("config/logstash.yml", "pipeline.wrokers: 2\n");
-    refused(start, &["logstash.yml:1:1", "unknown setting `pipeline.wrokers`", "did you mean `pipeline.workers`?"]);
+    refused(
+        start,
+        &["logstash.yml:1:1", "unknown setting `pipeline.wrokers`", "did you mean `pipeline.workers`?"],
+    );
 }
 
 #[test]
 fn an_option_of_the_wrong_type() {
-    let words = ["bad.conf:1:29", "port", "Expected number", "got \"many\""];
-    refused_text("input { tcp { id => x port => \"many\" } }\n", &words);
+    let words = ["bad.conf:1:32", "port", "Expected number", "got \"many\""];
+    refused_text("input { tcp { id => xy port => \"many\" } }\n", &words);
 }
 
 #[test]
@@ -119,7 +123,9 @@ fn a_broken_regular_expression() {
 #[test]
 fn a_broken_grok_pattern() {
     let line = |pattern: &str| {
-        format!("input {{ stdin {{ }} }}\nfilter {{ grok {{ match => {{ \"message\" => \"{pattern}\" }} }} }}\n")
+        format!(
+            "input {{ stdin {{ }} }}\nfilter {{ grok {{ match => {{ \"message\" => \"{pattern}\" }} }} }}\n"
+        )
     };
     refused_text(line("%{NOSUCHPATTERN:x}"), &["bad.conf:2:", "pattern %{NOSUCHPATTERN:x} not defined"]);
     refused_text(line("(%{WORD:x}"), &["bad.conf:2:", "end pattern with unmatched parenthesis"]);
@@ -193,7 +199,8 @@ fn json_ten_thousand_levels_deep() {
     assert_eq!((&events[0]["n"], &events[2]["n"]), (&json!(1), &json!(2)));
     // And as text in a field, which the filter is asked to read.
     let text = format!("input {{ stdin {{ }} }} filter {{ json {{ source => message }} }} {TO_STDOUT}");
-    let finished = Start::pipeline(&["-e", &text]).stdin(format!("{{\"deep\": {deep}}}\n{{\"n\": 2}}\n")).finish();
+    let finished =
+        Start::pipeline(&["-e", &text]).stdin(format!("{{\"deep\": {deep}}}\n{{\"n\": 2}}\n")).finish();
     let events = finished.events();
     assert_eq!(finished.code, Some(0));
     assert!(has_tag(&events[0], "_jsonparsefailure"), "{}", events[0]["tags"]);
@@ -218,7 +225,7 @@ fn a_file_with_an_endless_line() {
     let mut process = start.env("LINES", &path).start();
     let events = process.events_at_least(3);
     assert_eq!(messages(&events), ["first", "last"]);
-    assert!(has_tag(&events[1], "_line_too_long"), "{}", events[1]);
+    assert!(events.iter().any(|event| has_tag(event, "_line_too_long")), "{events:?}");
     assert!(process.peak_bytes() < MEMORY_MAX, "{} MiB", process.peak_bytes() >> 20);
     process.stop();
 }
@@ -307,7 +314,7 @@ fn a_disk_that_is_full_and_has_room_again() {
     let dir = tempfile::tempdir().unwrap();
     let target = dir.path().join("events.json");
     let (mut process, port) = to_file(&target);
-    process.get("/");
+    process.wait_for("Pipeline started");
     process.limit_files(Some(50_000));
     send_numbers(&mut process, port, 2_000);
     process.wait_for("can't be written, trying again");

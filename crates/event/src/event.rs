@@ -27,6 +27,8 @@ pub const EVENT_TEXT_BYTES_MAX: usize = 1 << 31;
 /// Top-level fields that an event has room for without moving them.
 const FIELDS_EXPECTED: u32 = 24;
 
+/// Text above this size grows by an eighth instead of doubling.
+const BIG_TEXT_BYTES: usize = 1 << 20;
 /// An event below this size is never worth compacting.
 const COMPACT_BYTES_MIN: usize = 16 * 1024;
 
@@ -208,10 +210,12 @@ impl Event {
 
     /// An event of `timestamp` with `message` set.
     pub fn from_message(message: &str, timestamp: Timestamp) -> Event {
-        let mut event = Event::bare(message.len() + 64);
+        let mut event = Event::bare(message.len() + (message.len() / 64).clamp(64, 4096));
         event.complete(timestamp);
         let node = event.push_str(message);
         event.insert(DATA, &MESSAGE_KEY, node);
+        // Nothing of a new event is waste.
+        event.compacted_bytes = u32::try_from(event.text.len()).unwrap_or(u32::MAX);
         event
     }
 
@@ -672,8 +676,19 @@ impl Event {
         let room = EVENT_TEXT_BYTES_MAX.saturating_sub(self.text.len());
         let text = if text.len() > room { &text[..text.floor_char_boundary(room)] } else { text };
         let start = self.text.len() as u32;
+        if text.len() > self.text.capacity() - self.text.len() {
+            self.grow_text(text.len());
+        }
         self.text.push_str(text);
         Node { key: 0, kind: Kind::Str, a: start, b: text.len() as u32 }
+    }
+
+    /// Makes room for more text. Doubling a line of many megabytes for the name of its host would be a waste.
+    #[cold]
+    fn grow_text(&mut self, bytes: usize) {
+        let length = self.text.len();
+        let spare = if length > BIG_TEXT_BYTES { length / 8 } else { length };
+        self.text.reserve_exact(bytes.max(spare));
     }
 
     pub(crate) fn push_timestamp(&mut self, timestamp: Timestamp) -> Node {

@@ -22,6 +22,7 @@ mod literal;
 mod look_behind;
 mod matcher;
 mod oniguruma;
+mod own;
 mod reference;
 mod regex;
 mod replacement;

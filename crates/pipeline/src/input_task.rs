@@ -69,7 +69,7 @@ pub(crate) struct CountedQueue {
 impl EventQueue for CountedQueue {
     fn push(&self, chunk: Chunk) -> BoxFuture<'_, Result<(), QueueClosed>> {
         Box::pin(async move {
-            let mut pushing = Pushing { ledger: &self.ledger, events: chunk.events.len() as u64 };
+            let mut pushing = Pushing { ledger: &self.ledger, events: chunk.len() as u64 };
             self.ledger.received.add(pushing.events);
             let before = Instant::now();
             let result = self.queue.push(chunk).await;

@@ -4,9 +4,8 @@ use crate::ledger::{Flight, Ledger};
 use crate::output_queue::{Item, OutputQueue, Ticket};
 use crate::pipeline::{State, message_of};
 use crate::program::{DeadEvent, Outcome, Program};
-use ferrostash_event::Event;
 use ferrostash_plugin::{Ack, DeadLetters, FilteredBatch, OutputBatch, Shutdown};
-use ferrostash_queue::MemoryQueue;
+use ferrostash_queue::{MemoryQueue, Pulled};
 use futures::future::join_all;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -57,25 +56,31 @@ impl Worker {
                 },
             };
             let Some(pulled) = pulled else { break };
-            self.batch(pulled.events, pulled.acks).await;
+            self.batch(pulled).await;
             // A full queue never makes this task wait; others want the thread too.
             tokio::task::coop::consume_budget().await;
         }
         self
     }
 
-    async fn batch(&mut self, events: Vec<Event>, acks: Vec<Ack>) {
+    async fn batch(&mut self, mut pulled: Pulled) {
         let started = Instant::now();
         let ledger = Arc::clone(&self.shop.ledger);
-        let pulled = InFilters::new(Arc::clone(&ledger), events.len());
-        match catch_unwind(AssertUnwindSafe(|| self.program.run(events))) {
+        let acks = std::mem::take(&mut pulled.acks);
+        let mut in_filters = InFilters::new(Arc::clone(&ledger), pulled.len());
+        let made = catch_unwind(AssertUnwindSafe(|| pulled.make_events()));
+        let run = made.and_then(|()| {
+            in_filters.recount(pulled.events.len());
+            catch_unwind(AssertUnwindSafe(|| self.program.run(std::mem::take(&mut pulled.events))))
+        });
+        match run {
             Ok(outcome) => {
-                ledger.filtered.add(pulled.events);
-                self.shop.hand_on(outcome, acks, pulled).await;
+                ledger.filtered.add(in_filters.events);
+                self.shop.hand_on(outcome, acks, in_filters).await;
             }
             Err(panic) => {
                 acks.iter().for_each(Ack::abandon);
-                ledger.abandoned.add(pulled.events);
+                ledger.abandoned.add(in_filters.events);
                 self.panicked(&*panic);
             }
         }
@@ -163,6 +168,17 @@ impl InFilters {
         let events = events as u64;
         ledger.in_flight.add(events);
         InFilters { ledger, events }
+    }
+
+    /// Lines were counted when they came in; of some codecs' lines come more events, or none.
+    fn recount(&mut self, events: usize) {
+        let events = events as u64;
+        let (more, fewer) = (events.saturating_sub(self.events), self.events.saturating_sub(events));
+        for counter in [&self.ledger.received, &self.ledger.in_flight] {
+            counter.add(more);
+            counter.subtract(fewer);
+        }
+        self.events = events;
     }
 }
 

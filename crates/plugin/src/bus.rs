@@ -271,7 +271,7 @@ mod tests {
     }
 
     fn empty() -> Chunk {
-        Chunk { events: Vec::new(), acks: Vec::new() }
+        Chunk::new(Vec::new(), Vec::new())
     }
 
     #[tokio::test]
@@ -334,7 +334,7 @@ mod tests {
         let listener = bus.listen("a", "down").unwrap();
         let sender = bus.sender(&addresses(&["a"]), "up");
         let ack = tracker.issue(1).await;
-        sender.send("a", Chunk { events: Vec::new(), acks: vec![ack] }).await.unwrap();
+        sender.send("a", Chunk::new(Vec::new(), vec![ack])).await.unwrap();
         drop(listener);
         assert_eq!(tracker.next_settled().await, None);
         assert!(tracker.is_abandoned());

@@ -30,6 +30,11 @@ pub trait Codec: Send + Sync {
         None
     }
 
+    /// Whether each call of [`Codec::decode`] stands for itself, so that any instance may take any line.
+    fn is_stateless(&self) -> bool {
+        false
+    }
+
     /// Bytes that are kept for an event that is not complete.
     fn pending_bytes(&self) -> usize {
         0

@@ -11,6 +11,10 @@ use memchr::memmem::Finder;
 
 /// Capacity that survives a long line; more is given back to the allocator.
 const KEPT_CAPACITY_BYTES: usize = 64 * 1024;
+/// From this capacity on a buffer grows in longer strides. What is reserved costs nothing until it is written to; what
+/// was copied from and freed stays in memory for a while.
+const BIG_BUFFER_BYTES: usize = 1 << 20;
+const BIG_BUFFER_FACTOR: usize = 8;
 
 /// One line, without its delimiter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +57,9 @@ impl LineFramer {
     /// Takes the next chunk of the stream and hands over each line that it completes.
     pub fn push(&mut self, mut chunk: &[u8], mut line: impl FnMut(Frame<'_>)) {
         while !chunk.is_empty() {
-            chunk = if self.pending.is_empty() && !self.discarding {
+            chunk = if self.discarding {
+                self.skip(chunk)
+            } else if self.pending.is_empty() {
                 self.whole_lines(chunk, &mut line)
             } else {
                 self.continue_line(chunk, &mut line)
@@ -83,7 +89,7 @@ impl LineFramer {
             chunk = tail.get(self.delimiter_len()..).unwrap_or_default();
         }
         if chunk.len() < self.overflow() {
-            self.pending.extend_from_slice(chunk);
+            self.keep(chunk);
         } else {
             line(cut(chunk, self.limit));
             self.discard(chunk);
@@ -96,27 +102,40 @@ impl LineFramer {
         let before = self.pending.len();
         let room = self.overflow().saturating_sub(before).min(chunk.len());
         let (piece, rest) = chunk.split_at(room);
-        self.pending.extend_from_slice(piece);
+        self.keep(piece);
 
         // A delimiter may have begun in an earlier chunk.
         let start = before.saturating_sub(self.delimiter_len() - 1);
         let found = self.pending.get(start..).and_then(|tail| self.finder.find(tail));
         if let Some(at) = found.map(|at| at + start) {
-            if !self.discarding {
-                line(cut(self.pending.get(..at).unwrap_or_default(), self.limit));
-            }
-            self.discarding = false;
+            line(cut(self.pending.get(..at).unwrap_or_default(), self.limit));
             self.clear();
             return chunk.get((at + self.delimiter_len()).saturating_sub(before)..).unwrap_or_default();
         }
         if self.pending.len() >= self.overflow() {
-            if !self.discarding {
-                line(cut(&self.pending, self.limit));
-            }
+            line(cut(&self.pending, self.limit));
             let tail = std::mem::take(&mut self.pending);
             self.discard(&tail);
         }
         rest
+    }
+
+    /// Looks for the end of a line that was handed over, and returns what is behind it.
+    fn skip<'a>(&mut self, chunk: &'a [u8]) -> &'a [u8] {
+        let (before, delimiter_len) = (self.pending.len(), self.delimiter_len());
+        let head = chunk.len().min(delimiter_len - 1);
+        self.pending.extend_from_slice(chunk.get(..head).unwrap_or_default());
+        let straddling = self.finder.find(&self.pending).map(|at| at + delimiter_len - before);
+        let end = straddling.or_else(|| self.finder.find(chunk).map(|at| at + delimiter_len));
+        if let Some(end) = end {
+            self.discarding = false;
+            self.clear();
+            return chunk.get(end..).unwrap_or_default();
+        }
+        // A chunk shorter than that is in `pending` as a whole.
+        let seen = if head < chunk.len() { chunk } else { &std::mem::take(&mut self.pending) };
+        self.discard(seen);
+        &[]
     }
 
     /// Skips from here to the next delimiter, of which `seen` may hold the first bytes.
@@ -124,6 +143,17 @@ impl LineFramer {
         self.discarding = true;
         let keep = seen.len().saturating_sub(self.delimiter_len() - 1);
         self.pending = seen.get(keep..).unwrap_or_default().to_vec();
+    }
+
+    /// Adds to the unfinished line. Its buffer never grows beyond what may have to be held.
+    fn keep(&mut self, piece: &[u8]) {
+        let (held, needed) = (self.pending.capacity(), self.pending.len().saturating_add(piece.len()));
+        if needed > held {
+            let factor = if held < BIG_BUFFER_BYTES { 2 } else { BIG_BUFFER_FACTOR };
+            let wanted = held.saturating_mul(factor).min(self.overflow()).max(needed);
+            self.pending.reserve_exact(wanted - self.pending.len());
+        }
+        self.pending.extend_from_slice(piece);
     }
 
     fn clear(&mut self) {
@@ -208,7 +238,8 @@ mod tests {
                 assert!(frame.truncated && frame.bytes.len() == 1000);
                 lines += 1;
             });
-            assert!(framer.pending_bytes() <= 1002 && framer.pending.capacity() <= 2048);
+            // Of what is skipped only the head of a delimiter is kept.
+            assert!(framer.pending_bytes() < 2 && framer.pending.capacity() <= 2048);
         }
         framer.push(b"\r\nnext\r\n", |frame| {
             assert_eq!(frame, Frame { bytes: b"next", truncated: false });

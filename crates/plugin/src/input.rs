@@ -4,6 +4,7 @@ use crate::ack::Ack;
 use crate::codec::{Codec, CodecFactory};
 use crate::decorate::InputDecoration;
 use crate::metrics::PluginMetrics;
+use crate::raw_lines::RawLines;
 use crate::shutdown::Shutdown;
 use ferrostash_event::Event;
 use futures::future::BoxFuture;
@@ -45,12 +46,38 @@ pub struct StartError(pub String);
 pub struct Chunk {
     /// The events; may be empty, the acks settle all the same.
     pub events: Vec<Event>,
+    /// Lines of which the worker makes the events; a chunk has either these or events.
+    pub lines: Option<RawLines>,
     /// Told when the last of the events is gone. An input that reads has one, if any; what comes from another pipeline
     /// has those of all chunks it was made of.
     pub acks: Vec<Ack>,
 }
 
 impl Chunk {
+    /// Events with their acks.
+    pub fn new(events: Vec<Event>, acks: Vec<Ack>) -> Chunk {
+        Chunk { events, lines: None, acks }
+    }
+
+    /// Number of events or lines.
+    pub fn len(&self) -> usize {
+        self.events.len() + self.lines.as_ref().map_or(0, RawLines::len)
+    }
+
+    /// Whether there is neither event nor line.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The events, made now where there are lines.
+    pub fn into_events(self) -> Vec<Event> {
+        let mut events = self.events;
+        if let Some(lines) = self.lines {
+            lines.make_events(&mut events);
+        }
+        events
+    }
+
     /// Gives up on the events: what led to them must be read again.
     pub fn abandon(self) {
         self.acks.iter().for_each(Ack::abandon);
@@ -95,7 +122,15 @@ impl InputContext {
 
     /// Pushes events, with the common options applied. Counts them, and the time it had to wait.
     pub async fn push(&self, events: Vec<Event>, ack: Option<Ack>) -> Result<(), QueueClosed> {
-        self.push_chunk(Chunk { events, acks: ack.into_iter().collect() }).await
+        self.push_chunk(Chunk::new(events, ack.into_iter().collect())).await
+    }
+
+    /// Pushes lines of which the worker makes the events; the common options are applied there.
+    pub async fn push_lines(&self, mut lines: RawLines, ack: Option<Ack>) -> Result<(), QueueClosed> {
+        lines.decoration = Arc::clone(&self.decoration);
+        lines.metrics = Arc::clone(&self.metrics);
+        let chunk = Chunk { events: Vec::new(), lines: Some(lines), acks: ack.into_iter().collect() };
+        self.push_chunk(chunk).await
     }
 
     /// As [`InputContext::push`], for events that come with several acks.

@@ -13,6 +13,7 @@ pub mod framing;
 mod input;
 mod metrics;
 mod output;
+mod raw_lines;
 mod shutdown;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -35,4 +36,5 @@ pub use metrics::{CUSTOM_METRICS_MAX, Counter, CustomMetric, MetricKind, PluginM
 pub use output::{
     DeadLetters, FilteredBatch, Output, OutputBatch, OutputContext, OutputError, OutputFactory,
 };
+pub use raw_lines::{LineMaker, RawLines};
 pub use shutdown::Shutdown;

@@ -370,7 +370,7 @@ impl RunningInput {
         let mut events = Vec::new();
         while events.len() < count {
             match tokio::time::timeout(TEST_PATIENCE, self.chunks.recv()).await {
-                Ok(Some(chunk)) => events.extend(chunk.events),
+                Ok(Some(chunk)) => events.extend(chunk.into_events()),
                 _ => break,
             }
         }
@@ -392,7 +392,7 @@ impl RunningInput {
         let ended = tokio::time::timeout(TEST_PATIENCE, async {
             loop {
                 tokio::select! {
-                    chunk = self.chunks.recv() => rest.extend(chunk.into_iter().flat_map(|chunk| chunk.events)),
+                    chunk = self.chunks.recv() => rest.extend(chunk.into_iter().flat_map(Chunk::into_events)),
                     ended = &mut self.task => return ended,
                 }
             }
@@ -400,7 +400,7 @@ impl RunningInput {
         let ended = ended.await.map_err(|_| "the input did not stop".to_owned())?;
         ended.map_err(|e| e.to_string())??;
         while let Ok(chunk) = self.chunks.try_recv() {
-            rest.extend(chunk.events);
+            rest.extend(chunk.into_events());
         }
         Ok(rest)
     }
@@ -498,6 +498,10 @@ mod simple {
                 let line: Vec<u8> = self.buffer.drain(..=end).collect();
                 message::<JSON>(line.get(..end).unwrap_or_default(), sink);
             }
+        }
+
+        fn is_stateless(&self) -> bool {
+            !LINES
         }
 
         fn flush(&mut self, sink: &mut EventSink<'_>) {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Longest line, in bytes, that a codec gets whole. What follows up to the end of the line is thrown away.
-const LINE_BYTES_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add((64 << 20) - 1);
+const LINE_BYTES_MAX: NonZeroUsize = NonZeroUsize::MIN.saturating_add((32 << 20) - 1);
 /// Capacity that survives a large read; more is given back to the allocator.
 const KEPT_CAPACITY_BYTES: usize = 64 * 1024;
 

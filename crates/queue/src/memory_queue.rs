@@ -10,7 +10,7 @@
 //! or the delay has passed.
 
 use ferrostash_event::Event;
-use ferrostash_plugin::{Ack, Chunk, EventQueue, QueueClosed};
+use ferrostash_plugin::{Ack, Chunk, EventQueue, QueueClosed, RawLines};
 use futures::future::BoxFuture;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -45,10 +45,24 @@ struct State {
 
 /// A chunk, or what is left of one.
 struct Stored {
-    events: std::vec::IntoIter<Event>,
+    load: Load,
     acks: Vec<Ack>,
     weight: Weight,
     bytes: usize,
+}
+
+enum Load {
+    Events(std::vec::IntoIter<Event>),
+    Lines(RawLines),
+}
+
+impl Load {
+    fn len(&self) -> usize {
+        match self {
+            Load::Events(events) => events.len(),
+            Load::Lines(lines) => lines.len(),
+        }
+    }
 }
 
 /// Permits that a chunk holds.
@@ -65,13 +79,33 @@ struct Room {
     units_max: u32,
 }
 
-/// What a worker took out of the queue.
-#[derive(Debug)]
+/// What a worker took out of the queue: events, or lines.
+#[derive(Debug, Default)]
 pub struct Pulled {
     /// The events, in the order they came in.
     pub events: Vec<Event>,
+    /// The lines of which the events are still to be made, in the order they came in.
+    pub lines: Vec<RawLines>,
     /// The acks of their chunks.
     pub acks: Vec<Ack>,
+    count: usize,
+}
+
+impl Pulled {
+    /// Number of events or lines.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there is neither event nor line.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Makes the events of the lines.
+    pub fn make_events(&mut self) {
+        self.lines.drain(..).for_each(|lines| lines.make_events(&mut self.events));
+    }
 }
 
 /// Says that a batch is on its way through the outputs, until it is dropped.
@@ -195,21 +229,26 @@ impl MemoryQueue {
     }
 
     async fn put(&self, chunk: Chunk) -> Result<(), QueueClosed> {
-        if chunk.events.is_empty() {
+        if chunk.is_empty() {
             return Ok(());
         }
-        let bytes = chunk.events.iter().map(Event::byte_size).sum();
-        let weight = self.room.weigh(chunk.events.len(), bytes);
+        let bytes = match &chunk.lines {
+            Some(lines) => lines.byte_size(),
+            None => chunk.events.iter().map(Event::byte_size).sum(),
+        };
+        let weight = self.room.weigh(chunk.len(), bytes);
         let mut guard = AbandonUnlessDone(Some(chunk));
         self.room.take(weight).await?;
         let mut state = self.state();
         if state.closed {
             return Err(QueueClosed);
         }
-        if let Some(Chunk { events, acks }) = guard.0.take() {
-            state.events += events.len();
+        if let Some(chunk) = guard.0.take() {
+            state.events += chunk.len();
             state.bytes += bytes;
-            state.chunks.push_back(Stored { events: events.into_iter(), acks, weight, bytes });
+            let Chunk { events, lines, acks } = chunk;
+            let load = lines.map_or_else(|| Load::Events(events.into_iter()), Load::Lines);
+            state.chunks.push_back(Stored { load, acks, weight, bytes });
         }
         drop(state);
         self.workers.notify_one();
@@ -252,15 +291,23 @@ impl Drop for Busy {
 }
 
 impl State {
-    /// Takes up to `events_max` events, and says what room they leave.
+    /// Takes up to `events_max` events or lines, not both, and says what room they leave.
     fn take(&mut self, events_max: usize) -> (Pulled, Weight) {
-        let mut pulled = Pulled { events: Vec::new(), acks: Vec::new() };
+        let mut pulled = Pulled::default();
         let mut freed = Weight::default();
-        while pulled.events.len() < events_max
+        while pulled.count < events_max
             && let Some(mut front) = self.chunks.pop_front()
         {
-            let wanted = events_max - pulled.events.len();
-            if front.events.len() > wanted {
+            let other_kind = match front.load {
+                Load::Events(_) => !pulled.lines.is_empty(),
+                Load::Lines(_) => !pulled.events.is_empty(),
+            };
+            let wanted = events_max - pulled.count;
+            if other_kind {
+                self.chunks.push_front(front);
+                break;
+            }
+            if front.load.len() > wanted {
                 self.bytes -= front.take_part(wanted, &mut pulled, &mut freed);
                 self.chunks.push_front(front);
                 break;
@@ -268,27 +315,42 @@ impl State {
             self.bytes -= front.bytes;
             freed.events += front.weight.events;
             freed.units += front.weight.units;
+            pulled.count += front.load.len();
             pulled.acks.append(&mut front.acks);
-            // A whole chunk that comes first is handed over as it is, without a copy.
-            match pulled.events.is_empty() {
-                true => pulled.events = front.events.collect(),
-                false => pulled.events.extend(front.events),
+            match front.load {
+                Load::Lines(lines) => pulled.lines.push(lines),
+                // A whole chunk that comes first is handed over as it is, without a copy.
+                Load::Events(events) if pulled.events.is_empty() => pulled.events = events.collect(),
+                Load::Events(events) => pulled.events.extend(events),
             }
         }
-        self.events -= pulled.events.len();
+        self.events -= pulled.count;
         (pulled, freed)
     }
 }
 
 impl Stored {
-    /// Moves `wanted` events, which are not all; returns the bytes they weigh.
+    /// Moves `wanted` events or lines, which are not all; returns the bytes they weigh.
     fn take_part(&mut self, wanted: usize, pulled: &mut Pulled, freed: &mut Weight) -> usize {
-        let part: Vec<Event> = self.events.by_ref().take(wanted).collect();
-        let bytes = part.iter().map(Event::byte_size).sum::<usize>().min(self.bytes);
-        pulled.events.extend(part);
+        let bytes = match &mut self.load {
+            Load::Events(events) => {
+                let part: Vec<Event> = events.by_ref().take(wanted).collect();
+                let bytes = part.iter().map(Event::byte_size).sum();
+                pulled.events.extend(part);
+                bytes
+            }
+            Load::Lines(lines) => {
+                let part = lines.take_front(wanted);
+                let bytes = part.byte_size();
+                pulled.lines.push(part);
+                bytes
+            }
+        };
+        let bytes = bytes.min(self.bytes);
+        pulled.count += wanted;
         pulled.acks.extend(self.acks.iter().cloned());
         // An oversized chunk keeps its permits until little enough of it is left.
-        let left = Weight { events: saturate(self.events.len()), units: units(self.bytes - bytes) };
+        let left = Weight { events: saturate(self.load.len()), units: units(self.bytes - bytes) };
         freed.events += self.weight.events.saturating_sub(left.events);
         freed.units += self.weight.units.saturating_sub(left.units);
         self.weight =
@@ -361,7 +423,7 @@ mod tests {
     }
 
     fn chunk(n: usize) -> Chunk {
-        Chunk { events: events(n), acks: Vec::new() }
+        Chunk::new(events(n), Vec::new())
     }
 
     async fn pull(queue: &MemoryQueue, max: usize) -> usize {
@@ -411,7 +473,7 @@ mod tests {
         let mut tracker = AckTracker::new(8);
         for size in [2, 5] {
             let ack = tracker.issue(size).await;
-            queue.push(Chunk { events: events(size), acks: vec![ack] }).await.unwrap();
+            queue.push(Chunk::new(events(size), vec![ack])).await.unwrap();
         }
         let first = queue.pull(4, DELAY).await.unwrap();
         assert_eq!((first.events.len(), first.acks.len()), (4, 2));
@@ -458,7 +520,7 @@ mod tests {
         let queue = MemoryQueue::new(10, QUEUE_BYTES_MAX);
         let mut tracker = AckTracker::new(1);
         let ack = tracker.issue(7).await;
-        queue.push(Chunk { events: Vec::new(), acks: vec![ack] }).await.unwrap();
+        queue.push(Chunk::new(Vec::new(), vec![ack])).await.unwrap();
         assert_eq!(tracker.settled(), Some(7));
     }
 
@@ -470,7 +532,7 @@ mod tests {
         let ack = tracker.issue(1).await;
         let waiting = tokio::spawn({
             let queue = Arc::clone(&queue);
-            async move { queue.push(Chunk { events: events(1), acks: vec![ack] }).await }
+            async move { queue.push(Chunk::new(events(1), vec![ack])).await }
         });
         tokio::task::yield_now().await;
         queue.close();
@@ -488,7 +550,7 @@ mod tests {
         let queue = MemoryQueue::new(10, QUEUE_BYTES_MAX);
         let mut tracker = AckTracker::new(2);
         let ack = tracker.issue(1).await;
-        queue.push(Chunk { events: events(3), acks: vec![ack] }).await.unwrap();
+        queue.push(Chunk::new(events(3), vec![ack])).await.unwrap();
         assert_eq!(queue.abandon(), 3);
         assert_eq!(tracker.settled(), None);
         assert!(tracker.is_abandoned());
@@ -507,14 +569,11 @@ mod tests {
                     let mut tracker = AckTracker::new(16);
                     for i in 0..CHUNKS {
                         let ack = tracker.issue(i).await;
-                        let chunk = Chunk { events: events((p + i) % 7), acks: vec![ack] };
+                        let chunk = Chunk::new(events((p + i) % 7), vec![ack]);
                         // Giving a push up half-way must not lose room.
                         drop(
-                            tokio::time::timeout(
-                                Duration::ZERO,
-                                queue.push(Chunk { events: events(100), acks: vec![] }),
-                            )
-                            .await,
+                            tokio::time::timeout(Duration::ZERO, queue.push(Chunk::new(events(100), vec![])))
+                                .await,
                         );
                         queue.push(chunk).await.unwrap();
                         tracker.settled();

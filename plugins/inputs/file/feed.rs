@@ -1,7 +1,9 @@
 //! The way of a file's events into the queue: collected into chunks, each with an ack that carries a position.
 
 use ferrostash_event::{Event, FieldRef};
-use ferrostash_plugin::{Ack, AckTracker, Codec, Ecs, InputContext, QueueClosed};
+use ferrostash_plugin::{
+    Ack, AckTracker, Codec, CodecFactory, Ecs, InputContext, LineMaker, QueueClosed, RawLines,
+};
 use futures::future::BoxFuture;
 use std::sync::Arc;
 use tokio::runtime::Handle;
@@ -57,13 +59,47 @@ impl Fields {
     }
 }
 
-/// Collects events and pushes them.
+/// Lines of one file whose events the workers make.
+#[derive(Default)]
+struct Lines {
+    data: Vec<u8>,
+    ends: Vec<u32>,
+    /// Numbers of the lines that were cut.
+    cut: Vec<usize>,
+    path: String,
+}
+
+/// Makes events of a file's lines.
+struct FileLines {
+    codec: Arc<dyn CodecFactory>,
+    fields: Arc<Fields>,
+    path: String,
+    cut: Vec<usize>,
+}
+
+impl LineMaker for FileLines {
+    fn make(&self, lines: &mut dyn Iterator<Item = (usize, &[u8])>, sink: &mut Vec<Event>) {
+        let mut codec = self.codec.for_stream();
+        for (number, line) in lines {
+            codec.decode(line, &mut |mut event| {
+                self.fields.apply(&mut event, &self.path);
+                if self.cut.contains(&number) {
+                    event.tag(CUT_TAG);
+                }
+                sink.push(event);
+            });
+        }
+    }
+}
+
+/// Collects events, or lines where the codec takes each by itself, and pushes them.
 pub(super) struct Feed {
     cx: InputContext,
     handle: Handle,
     stop: CancellationToken,
-    fields: Fields,
+    fields: Arc<Fields>,
     events: Vec<Event>,
+    lines: Lines,
     bytes: usize,
     events_max: usize,
     waiting: Option<Waiting>,
@@ -86,8 +122,9 @@ impl Feed {
             cx,
             handle,
             stop,
-            fields,
+            fields: Arc::new(fields),
             events: Vec::new(),
+            lines: Lines::default(),
             bytes: 0,
             events_max,
             waiting: None,
@@ -121,6 +158,10 @@ impl Feed {
 
     /// Hands a line to its codec; whether events came of it.
     pub(super) fn decode(&mut self, codec: &mut dyn Codec, line: &[u8], path: &str, is_cut: bool) -> bool {
+        if codec.is_stateless() {
+            self.keep(line, path, is_cut);
+            return true;
+        }
         let before = self.events.len();
         let Feed { fields, events, .. } = self;
         codec.decode(line, &mut |mut event| {
@@ -132,6 +173,32 @@ impl Feed {
         });
         self.bytes += line.len();
         self.events.len() > before
+    }
+
+    /// Keeps a line for the workers.
+    fn keep(&mut self, line: &[u8], path: &str, is_cut: bool) {
+        if self.lines.ends.is_empty() {
+            path.clone_into(&mut self.lines.path);
+        }
+        if is_cut {
+            self.lines.cut.push(self.lines.ends.len());
+        }
+        self.lines.data.extend_from_slice(line);
+        self.lines.ends.push(u32::try_from(self.lines.data.len()).unwrap_or(u32::MAX));
+        self.bytes += line.len();
+    }
+
+    /// The lines that were kept, for the workers.
+    fn take_lines(&mut self) -> RawLines {
+        let room = Lines {
+            data: Vec::with_capacity(self.lines.data.len()),
+            ends: Vec::with_capacity(self.lines.ends.len()),
+            ..Lines::default()
+        };
+        let Lines { data, ends, cut, path } = std::mem::replace(&mut self.lines, room);
+        let maker =
+            FileLines { codec: Arc::clone(&self.cx.codec), fields: Arc::clone(&self.fields), path, cut };
+        RawLines::new(data, ends, Arc::new(maker))
     }
 
     /// Takes what a codec kept back.
@@ -149,11 +216,12 @@ impl Feed {
             waiting.ack.abandon();
         }
         self.events.clear();
+        self.lines = Lines::default();
         self.bytes = 0;
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.events.len() >= self.events_max || self.bytes >= CHUNK_BYTES
+        self.events.len() + self.lines.ends.len() >= self.events_max || self.bytes >= CHUNK_BYTES
     }
 
     /// Pushes what was collected; once it has settled, everything before `position` is done. A queue without room is
@@ -162,6 +230,7 @@ impl Feed {
         self.wait(None)?;
         let room = Vec::with_capacity(if self.is_full() { self.events.len() } else { 0 });
         let events = std::mem::replace(&mut self.events, room);
+        let lines = self.take_lines();
         self.bytes = 0;
         let ack = self.handle.block_on(async {
             tokio::select! {
@@ -170,11 +239,17 @@ impl Feed {
                 () = stopped(&self.stop, self.deadline) => Err(Stopped),
             }
         })?;
-        if events.is_empty() {
+        if events.is_empty() && lines.is_empty() {
             return Ok(());
         }
         let (cx, ours) = (self.cx.clone(), ack.clone());
-        let push = Box::pin(async move { cx.push(events, Some(ack)).await });
+        // A file's codec either takes each line by itself or does not: there are lines or events, not both.
+        let push = Box::pin(async move {
+            match lines.is_empty() {
+                true => cx.push(events, Some(ack)).await,
+                false => cx.push_lines(lines, Some(ack)).await,
+            }
+        });
         self.waiting = Some(Waiting { push, ack: ours });
         self.wait(self.patience)
     }

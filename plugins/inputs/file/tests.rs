@@ -68,7 +68,7 @@ impl Logs {
             loop {
                 tokio::select! {
                     biased;
-                    Some(chunk) = input.chunks.recv() => events.extend(chunk.events),
+                    Some(chunk) = input.chunks.recv() => events.extend(chunk.into_events()),
                     ended = &mut input.task => return ended.unwrap().unwrap(),
                 }
             }
@@ -89,6 +89,14 @@ const BEGIN: &str = "path => '$/*.log' start_position => beginning";
 
 fn message(event: &Event) -> String {
     event.get_str(&FieldRef::literal("message")).unwrap_or("<none>").to_owned()
+}
+
+fn events_of(chunk: &Chunk) -> Vec<Event> {
+    let mut events = chunk.events.clone();
+    if let Some(lines) = &chunk.lines {
+        lines.make_events(&mut events);
+    }
+    events
 }
 
 fn messages(events: &[Event]) -> Vec<String> {
@@ -507,7 +515,7 @@ async fn what_is_not_delivered_is_read_again() {
     until(|| logs.sincedb().contains(" 2 ")).await;
     logs.append("a.log", "2\n");
     let held: Chunk = input.chunks.recv().await.unwrap();
-    assert_eq!(messages(&held.events), ["2"]);
+    assert_eq!(messages(&events_of(&held)), ["2"]);
     silence(&mut input).await;
     assert!(logs.sincedb().contains(" 2 "), "{}", logs.sincedb());
     // As after kill -9: the task is gone, nothing more is written.
@@ -531,7 +539,7 @@ async fn given_up_events_are_read_again_by_the_next_run() {
             ended = &mut run => panic!("{ended:?}"),
             chunk = harness.chunks.recv() => {
                 let chunk = chunk.unwrap();
-                assert_eq!(messages(&chunk.events), ["1"]);
+                assert_eq!(messages(&events_of(&chunk)), ["1"]);
                 if std::mem::replace(&mut given_up, true) { continue; }
                 chunk.abandon();
             }
@@ -635,10 +643,10 @@ async fn read_mode_deletes_what_is_delivered() {
     let mut input = logs.run("path => '$/*.log' mode => read").await;
     let chunk = input.chunks.recv().await.unwrap();
     until(|| !logs.path("empty.log").exists()).await;
-    assert_eq!(messages(&chunk.events), ["1"]);
+    assert_eq!(messages(&events_of(&chunk)), ["1"]);
     drop(chunk);
     let last = input.chunks.recv().await.unwrap();
-    assert_eq!(messages(&last.events), ["2 without end"]);
+    assert_eq!(messages(&events_of(&last)), ["2 without end"]);
     tokio::time::sleep(Duration::from_millis(60)).await;
     assert!(logs.path("a.log").exists(), "its last line is not delivered");
     drop(last);

@@ -7,6 +7,9 @@
 use super::class::CharSet;
 use super::tree::{INFINITE, Node, Repeat};
 
+/// The most copies of a repeat from which one is split off as a common beginning.
+const SHARED_COPIES_MAX: u32 = 16;
+
 /// Rewrites an expression.
 pub(super) fn simplify(node: Node) -> Node {
     let mut node = flatten(node);
@@ -136,7 +139,9 @@ fn head(node: &Node) -> Option<Node> {
     match node {
         Node::Literal(text) => Some(Node::Literal(text.get(..first_width(text))?.to_vec())),
         Node::Concat(nodes) => head(nodes.first()?),
-        Node::Repeat(repeat) if repeat.min == repeat.max && has_one_way(&repeat.node) => {
+        Node::Repeat(repeat)
+            if repeat.min == repeat.max && repeat.min <= SHARED_COPIES_MAX && has_one_way(&repeat.node) =>
+        {
             Some(repeat.node.clone())
         }
         Node::Set(_) | Node::Assert(_) | Node::Atomic(_) | Node::Ahead { .. } | Node::Behind { .. }

@@ -488,8 +488,7 @@ impl Output for Via {
     ) -> BoxFuture<'a, Result<(), OutputError>> {
         Box::pin(async move {
             for batch in batches {
-                let mut chunk =
-                    Chunk { events: batch.events().cloned().collect(), acks: batch.acks().to_vec() };
+                let mut chunk = Chunk::new(batch.events().cloned().collect(), batch.acks().to_vec());
                 loop {
                     let sent = tokio::select! {
                         sent = self.sender.send(&self.to, chunk) => sent,

@@ -1,0 +1,270 @@
+//! The engine for the expressions that pipelines are made of.
+//!
+//! It backtracks as Oniguruma does and finds the same matches with the same groups; it is several times faster because
+//! it is made for patterns of the grok kind: long sequences of character runs, mostly decided by the next byte.
+//!
+//! * [`parse`] reads an expression into a [`tree`]; what it does not take goes to [`OnigurumaMatcher`], with the reason.
+//! * [`simplify`] rewrites the tree, [`compile`] makes a [`program`] of it that goes back as rarely as can be proved.
+//! * [`machine`] runs the program at one place; this module finds the places where that is worth while.
+//!
+//! Case beyond ASCII is Oniguruma's too: an expression that ignores case matches texts beyond ASCII there.
+
+mod bytes;
+mod class;
+mod class_reader;
+mod compile;
+mod machine;
+mod parse;
+mod program;
+mod simplify;
+mod tree;
+
+use std::cell::Cell;
+use std::fmt;
+use std::ops::Range;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use memchr::memmem::Finder;
+use memchr::{memchr, memchr2, memchr3};
+
+use self::bytes::END;
+use self::class::CharSet;
+use self::machine::{Budget, Machine, NOWHERE, Scratch, width};
+use self::program::Program;
+use self::tree::{Assert, INFINITE, Node};
+use crate::matcher::{Captures, GroupName, MatchError, Matcher};
+use crate::oniguruma::OnigurumaMatcher;
+use crate::regex::PatternError;
+use crate::ruby;
+
+/// An expression compiled by this engine.
+pub(crate) struct OwnMatcher {
+    pattern: Box<str>,
+    dot_all: bool,
+    program: Program,
+    groups: usize,
+    names: Vec<GroupName>,
+    start: Start,
+    /// The first bytes of a match, if they are few.
+    first: Vec<u8>,
+    /// Text that every match has.
+    required: Option<Finder<'static>>,
+    ignores_case: bool,
+    /// For texts beyond ASCII when case is ignored; made when the first one comes.
+    exact: OnceLock<Option<OnigurumaMatcher>>,
+}
+
+/// Where a match may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Start {
+    Anywhere,
+    /// At the beginning of the text.
+    Text,
+    /// Where the search begins: what fails there fails everywhere behind it.
+    Here,
+    /// There, and behind each newline.
+    Line,
+}
+
+impl OwnMatcher {
+    /// Compiles an expression in Ruby's dialect. `dot_all` lets `.` match a newline, as grok does. An expression that is
+    /// for the other engine gives the reason why.
+    ///
+    /// # Errors
+    /// [`PatternError`] for what the reading of Ruby's dialect finds; other errors are for the other engine to tell.
+    pub(crate) fn new(pattern: &str, dot_all: bool) -> Result<Result<Self, &'static str>, PatternError> {
+        let translated = ruby::translate(pattern)?;
+        Ok(Self::build(pattern, dot_all, &translated.text, translated.names).map_err(|reason| reason.0))
+    }
+
+    fn build(
+        pattern: &str,
+        dot_all: bool,
+        text: &str,
+        names: Vec<GroupName>,
+    ) -> Result<Self, parse::Unsupported> {
+        let parsed = parse::parse(text, !names.is_empty(), dot_all)?;
+        let node = simplify::simplify(parsed.node);
+        let program = compile::compile(&node)?;
+        let required = node.required_literal().map(|text| Finder::new(text).into_owned());
+        Ok(Self {
+            pattern: pattern.into(),
+            dot_all,
+            first: program.first.few().unwrap_or_default(),
+            program,
+            groups: parsed.groups,
+            names,
+            start: start_of(&node),
+            required,
+            ignores_case: parsed.ignores_case,
+            exact: OnceLock::new(),
+        })
+    }
+
+    /// The engine that takes this text instead.
+    fn instead(&self, subject: &str) -> Result<Option<&OnigurumaMatcher>, MatchError> {
+        if !self.ignores_case || subject.is_ascii() {
+            return Ok(None);
+        }
+        let exact = self.exact.get_or_init(|| OnigurumaMatcher::new(&self.pattern, self.dot_all).ok());
+        exact.as_ref().map(Some).ok_or(MatchError::TooComplex)
+    }
+
+    /// Searches, and gives the groups of a match, or only its bounds unless `SAVE`, to `read`.
+    fn search<const SAVE: bool, T>(
+        &self,
+        subject: &str,
+        start: usize,
+        timeout: Option<Duration>,
+        read: impl FnOnce(Range<usize>, &[u32]) -> T,
+    ) -> Result<Option<T>, MatchError> {
+        if !subject.is_char_boundary(start) {
+            return Ok(None);
+        }
+        // Positions have 31 bits.
+        i32::try_from(subject.len()).map_err(|_| MatchError::TooComplex)?;
+        thread_local! {
+            static SCRATCH: Cell<Scratch> = Cell::default();
+        }
+        let mut scratch = SCRATCH.take();
+        let budget = Budget::new(timeout);
+        let mut machine =
+            Machine { program: &self.program, subject, origin: start, scratch: &mut scratch, budget };
+        machine.prepare(if SAVE { self.groups } else { 0 });
+        let found = self.first_match::<SAVE>(&mut machine);
+        let result = found.map(|found| found.map(|range| read(range, &scratch.slots)));
+        scratch.trim();
+        SCRATCH.set(scratch);
+        result
+    }
+
+    fn first_match<const SAVE: bool>(
+        &self,
+        machine: &mut Machine<'_>,
+    ) -> Result<Option<Range<usize>>, MatchError> {
+        let text = machine.subject.as_bytes();
+        let mut next = Some(machine.origin);
+        // Where the required text was found last.
+        let mut required = 0;
+        let mut failed = false;
+        while let Some(at) = next.and_then(|at| self.next_start(text, at, machine.origin)) {
+            if failed && at >= required {
+                match &self.required {
+                    Some(finder) => match finder.find(text.get(at..).unwrap_or_default()) {
+                        Some(length) => required = at + length + 1,
+                        None => return Ok(None),
+                    },
+                    None => required = usize::MAX,
+                }
+            }
+            if let Some(end) = machine.run::<SAVE>(at)? {
+                return Ok(Some(at..end));
+            }
+            failed = true;
+            next = text.get(at).map(|byte| at + width(*byte));
+        }
+        Ok(None)
+    }
+
+    /// The first place at or after `at` where a match may begin.
+    fn next_start(&self, text: &[u8], at: usize, origin: usize) -> Option<usize> {
+        match self.start {
+            Start::Anywhere => self.next_first(text, at),
+            Start::Text => (at == 0).then_some(0),
+            Start::Here => (at == origin).then_some(at),
+            Start::Line if at == origin => Some(at),
+            Start::Line => {
+                let before = at.checked_sub(1)?;
+                memchr(b'\n', text.get(before..)?).map(|length| before + length + 1)
+            }
+        }
+    }
+
+    /// The first place at or after `at` with a byte that a match may begin with.
+    fn next_first(&self, text: &[u8], at: usize) -> Option<usize> {
+        let rest = text.get(at..)?;
+        let found = match self.first.as_slice() {
+            [one] => memchr(*one, rest),
+            [one, two] => memchr2(*one, *two, rest),
+            [one, two, three] => memchr3(*one, *two, *three, rest),
+            _ => {
+                let first = &self.program.first;
+                let may_begin = |byte: &u8| first.has(usize::from(*byte)) && byte & 0xC0 != 0x80;
+                let end = first.has(END).then_some(rest.len());
+                rest.iter().position(may_begin).or(end)
+            }
+        };
+        found.map(|length| at + length)
+    }
+}
+
+/// What the beginning of an expression says of where it can match.
+fn start_of(node: &Node) -> Start {
+    match node {
+        Node::Assert(Assert::TextStart) => Start::Text,
+        Node::Assert(Assert::SearchStart) => Start::Here,
+        Node::Assert(Assert::LineStart) => Start::Line,
+        Node::Concat(nodes) => nodes.first().map_or(Start::Anywhere, start_of),
+        Node::Capture(_, node) => start_of(node),
+        // From each place it tries all ends that it would try from any later one.
+        Node::Repeat(repeat) if repeat.min == 0 && repeat.max == INFINITE => match &repeat.node {
+            Node::Set(set) if *set == CharSet::all() => Start::Here,
+            Node::Set(set) => {
+                let mut outside = set.clone();
+                outside.negate();
+                if outside.single() == Some('\n') { Start::Line } else { Start::Anywhere }
+            }
+            _ => Start::Anywhere,
+        },
+        _ => Start::Anywhere,
+    }
+}
+
+impl Matcher for OwnMatcher {
+    fn captures_at(
+        &self,
+        subject: &str,
+        start: usize,
+        timeout: Option<Duration>,
+        captures: &mut Captures,
+    ) -> Result<bool, MatchError> {
+        if let Some(exact) = self.instead(subject)? {
+            return exact.captures_at(subject, start, timeout, captures);
+        }
+        let fill = |whole: Range<usize>, slots: &[u32]| {
+            let groups = slots.chunks_exact(2).skip(1).map(|slots| match slots {
+                [start, end] if *start != NOWHERE && *end != NOWHERE => Some(*start as usize..*end as usize),
+                _ => None,
+            });
+            captures.fill(std::iter::once(Some(whole)).chain(groups));
+        };
+        Ok(self.search::<true, ()>(subject, start, timeout, fill)?.is_some())
+    }
+
+    fn find_at(
+        &self,
+        subject: &str,
+        start: usize,
+        timeout: Option<Duration>,
+    ) -> Result<Option<Range<usize>>, MatchError> {
+        if let Some(exact) = self.instead(subject)? {
+            return exact.find_at(subject, start, timeout);
+        }
+        self.search::<false, _>(subject, start, timeout, |whole, _| whole)
+    }
+
+    fn group_count(&self) -> usize {
+        self.groups
+    }
+
+    fn group_names(&self) -> &[GroupName] {
+        &self.names
+    }
+}
+
+impl fmt::Debug for OwnMatcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnMatcher").field("pattern", &self.pattern).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,570 @@
+//! From tree to program.
+//!
+//! The compiler works from the end to the beginning: each node is told where the program goes on after it and what may
+//! come there. Knowing this it can often see that a choice is none: a run of characters that may not be followed by one
+//! of its own has one end, and of two ways with different first bytes one is open. Such steps leave nothing to come
+//! back to, and most expressions for log lines then hardly ever go back.
+
+use std::collections::HashMap;
+
+use super::bytes::{Bytes, Next};
+use super::class::CharSet;
+use super::parse::Unsupported;
+use super::program::{Count, Instruction, Kind, Op, Place, Probe, Program, Run};
+use super::simplify::one_character;
+use super::tree::{Assert, INFINITE, Node, Repeat};
+
+/// Instructions of a program; larger ones are left to the other engine.
+const INSTRUCTIONS_MAX: usize = u16::MAX as usize;
+/// A repeat is written out when its copies are not larger than this together.
+const WRITTEN_OUT_MAX: usize = 200;
+
+/// Compiles an expression.
+pub(super) fn compile(node: &Node) -> Result<Program, Unsupported> {
+    let mut compiler = Compiler::default();
+    let end = compiler.emit(Op::Match, 0);
+    let entry = compiler.node(node, Rest { place: end, next: Next::SURE })?;
+    let mut program = compiler.program;
+    program.entry = entry.place;
+    program.first = entry.next.any();
+    Ok(program)
+}
+
+/// What comes after a node.
+#[derive(Clone, Copy)]
+struct Rest {
+    place: Place,
+    next: Next,
+}
+
+#[derive(Default)]
+struct Compiler {
+    program: Program,
+    /// Sets in tables, pairs of them in the same one.
+    probes: HashMap<(Bytes, Option<Bytes>), (Probe, u8)>,
+    /// Bits used in the last table.
+    bits: u32,
+    /// Instructions that leave something to come back to.
+    choices: usize,
+}
+
+impl Compiler {
+    fn emit(&mut self, op: Op, next: Place) -> Place {
+        let place = self.program.code.len() as Place;
+        self.program.code.push(Instruction { op, next });
+        place
+    }
+
+    fn set_op(&mut self, place: Place, op: Op) {
+        if let Some(instruction) = self.program.code.get_mut(place as usize) {
+            instruction.op = op;
+        }
+    }
+
+    fn register(&mut self) -> u32 {
+        self.program.registers += 1;
+        self.program.registers as u32 - 1
+    }
+
+    fn node(&mut self, node: &Node, rest: Rest) -> Result<Rest, Unsupported> {
+        if self.program.code.len() > INSTRUCTIONS_MAX - 600 {
+            return Err(Unsupported("a very large expression"));
+        }
+        Ok(match node {
+            Node::Empty => rest,
+            Node::Literal(text) => self.literal(text, rest),
+            Node::Set(set) => self.one(set, rest),
+            Node::Concat(nodes) => {
+                let mut rest = rest;
+                for node in nodes.iter().rev() {
+                    rest = self.node(node, rest)?;
+                }
+                rest
+            }
+            Node::Alt(nodes) => self.alternatives(nodes, rest)?,
+            Node::Repeat(repeat) => self.repeat(repeat, rest)?,
+            Node::Capture(number, node) => {
+                let slot = *number as u32 * 2;
+                let end = self.emit(Op::Save(slot + 1), rest.place);
+                let body = self.node(node, Rest { place: end, ..rest })?;
+                Rest { place: self.emit(Op::Save(slot), body.place), next: body.next }
+            }
+            Node::Group(node, _) => self.node(node, rest)?,
+            Node::Atomic(node) => self.atomic(node, rest)?,
+            Node::Ahead { negate, node } => self.ahead(*negate, node, rest)?,
+            Node::Behind { negate, alternatives } => self.behind(*negate, alternatives, rest)?,
+            Node::Assert(assert) => {
+                let place = self.emit(Op::Assert(*assert), rest.place);
+                Rest { place, next: asserted(*assert, rest.next) }
+            }
+        })
+    }
+
+    // ---- characters
+
+    fn literal(&mut self, text: &[u8], rest: Rest) -> Rest {
+        let op = match text {
+            [] => return rest,
+            [byte] => Op::Byte(*byte),
+            _ => {
+                let at = self.program.texts.len() as u32;
+                self.program.texts.extend_from_slice(text);
+                Op::Text { at, length: text.len() as u32 }
+            }
+        };
+        let place = self.emit(op, rest.place);
+        Rest { place, next: Next::from(text.first().map_or(Bytes::ALL, |byte| Bytes::of(*byte))) }
+    }
+
+    fn one(&mut self, set: &CharSet, rest: Rest) -> Rest {
+        let leading = Bytes::leading(set);
+        let op = match self.kind(set) {
+            Kind::Ascii => Op::Ascii(self.probe(leading)),
+            Kind::Wide => Op::Wide(self.probe(leading)),
+            Kind::Mixed(set) => Op::Mixed(set),
+        };
+        Rest { place: self.emit(op, rest.place), next: Next::from(leading) }
+    }
+
+    fn kind(&mut self, set: &CharSet) -> Kind {
+        if set.is_ascii() {
+            return Kind::Ascii;
+        }
+        if set.has_all_high() {
+            return Kind::Wide;
+        }
+        Kind::Mixed(self.mixed(set))
+    }
+
+    fn mixed(&mut self, set: &CharSet) -> u16 {
+        let sets = &mut self.program.sets;
+        let at = sets.iter().position(|known| known == set).unwrap_or_else(|| {
+            sets.push(set.clone());
+            sets.len() - 1
+        });
+        at as u16
+    }
+
+    fn probe(&mut self, set: Bytes) -> Probe {
+        self.entry(set, None).0
+    }
+
+    /// Two sets in the same table: the first one's place, and the mask of the second.
+    fn pair(&mut self, first: Bytes, second: Bytes) -> (Probe, u8) {
+        self.entry(first, Some(second))
+    }
+
+    fn entry(&mut self, first: Bytes, second: Option<Bytes>) -> (Probe, u8) {
+        if let Some(known) = self.probes.get(&(first, second)) {
+            return *known;
+        }
+        let needed = 1 + u32::from(second.is_some());
+        if self.program.tables.is_empty() || self.bits + needed > 8 {
+            self.program.tables.push([0; 257]);
+            self.bits = 0;
+        }
+        let (bit, other) = (1_u8 << self.bits, if second.is_some() { 2_u8 << self.bits } else { 0 });
+        self.bits += needed;
+        if let Some(table) = self.program.tables.last_mut() {
+            for (byte, bits) in table.iter_mut().enumerate() {
+                *bits |= if first.has(byte) { bit } else { 0 };
+                *bits |= if second.is_some_and(|set| set.has(byte)) { other } else { 0 };
+            }
+        }
+        let entry = (Probe { table: self.program.tables.len() as u16 - 1, mask: bit }, other);
+        self.probes.insert((first, second), entry);
+        entry
+    }
+
+    // ---- ways
+
+    /// `first`, else `second`.
+    fn fork(&mut self, first: Rest, second: Rest) -> Rest {
+        if first.next.sure {
+            return first;
+        }
+        let (one, two) = (first.next.any(), second.next.any());
+        let (probe, next_mask) = self.pair(one, two);
+        let op = Op::Fork { first: first.place, table: probe.table, first_mask: probe.mask, next_mask };
+        self.choices += usize::from(one.meets(&two));
+        Rest { place: self.emit(op, second.place), next: first.next.or(second.next) }
+    }
+
+    fn alternatives(&mut self, nodes: &[Node], rest: Rest) -> Result<Rest, Unsupported> {
+        let mut ways = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            let way = self.node(node, rest)?;
+            ways.push(way);
+            // Nothing after it is ever tried.
+            if way.next.sure {
+                break;
+            }
+        }
+        match ways.as_slice() {
+            [] => Ok(rest),
+            [one] => Ok(*one),
+            [one, two] => Ok(self.fork(*one, *two)),
+            _ => self.dispatch(&ways),
+        }
+    }
+
+    fn dispatch(&mut self, ways: &[Rest]) -> Result<Rest, Unsupported> {
+        let fail = self.emit(Op::Fail, 0);
+        let firsts: Vec<Bytes> = ways.iter().map(|way| way.next.any()).collect();
+        let mut chains: HashMap<Vec<Place>, Place> = HashMap::new();
+        let mut table = [0_u16; 257];
+        for (byte, target) in table.iter_mut().enumerate() {
+            let open: Vec<Place> = ways
+                .iter()
+                .zip(&firsts)
+                .filter(|(_, first)| first.has(byte))
+                .map(|(way, _)| way.place)
+                .collect();
+            let place = match (open.as_slice(), chains.get(&open)) {
+                ([], _) => fail,
+                (_, Some(place)) => *place,
+                (places, None) => {
+                    let place = self.chain(places);
+                    chains.insert(open, place);
+                    place
+                }
+            };
+            *target = u16::try_from(place).map_err(|_| Unsupported("a very large expression"))?;
+        }
+        self.program.dispatches.push(table);
+        let place = self.emit(Op::Dispatch(self.program.dispatches.len() as u32 - 1), fail);
+        let next = ways.iter().fold(Next::never(), |all, way| all.or(way.next));
+        Ok(Rest { place, next })
+    }
+
+    /// Ways one after the other.
+    fn chain(&mut self, places: &[Place]) -> Place {
+        let Some((last, before)) = places.split_last() else { return 0 };
+        self.choices += before.len();
+        before.iter().rev().fold(*last, |next, &first| self.emit(Op::Try { first }, next))
+    }
+
+    // ---- repeats
+
+    fn repeat(&mut self, repeat: &Repeat, rest: Rest) -> Result<Rest, Unsupported> {
+        let Repeat { node, min, max, greedy } = repeat;
+        if let Some(set) = one_character(node) {
+            return Ok(self.run(&set, repeat, rest));
+        }
+        let copies = if *max == INFINITE { *min } else { *max };
+        let size = node.size().saturating_mul(copies as usize);
+        if copies > 1 && size > WRITTEN_OUT_MAX {
+            return self.counted(repeat, rest);
+        }
+        let mut after = if *max == INFINITE { self.endless(node, *greedy, rest)? } else { rest };
+        if *max != INFINITE {
+            for _ in *min..*max {
+                let body = self.node(node, after)?;
+                after = self.choose(body, rest, *greedy);
+            }
+        }
+        for _ in 0..*min {
+            after = self.node(node, after)?;
+        }
+        Ok(after)
+    }
+
+    /// One more, or what comes after.
+    fn choose(&mut self, body: Rest, rest: Rest, greedy: bool) -> Rest {
+        if greedy { self.fork(body, rest) } else { self.fork(rest, body) }
+    }
+
+    /// `(?:...)*`
+    fn endless(&mut self, node: &Node, greedy: bool, rest: Rest) -> Result<Rest, Unsupported> {
+        if !greedy && rest.next.sure {
+            return Ok(rest);
+        }
+        let inside = first(node, Next::never()).or(rest.next);
+        // What stands before the second round is not known.
+        let inside = Next { sure: inside.sure, ..Next::from(inside.any()) };
+        let head = self.emit(Op::Fail, rest.place);
+        let nullable = node.is_nullable();
+        let (end, register) = if nullable {
+            let register = self.register();
+            (self.emit(Op::Check { register, exit: rest.place }, head), register)
+        } else {
+            (head, 0)
+        };
+        let mut body = self.node(node, Rest { place: end, next: inside })?;
+        if nullable {
+            body.place = self.emit(Op::Mark { register }, body.place);
+        }
+        let (one, two) = if greedy { (body, rest) } else { (rest, body) };
+        let (probe, next_mask) = self.pair(one.next.any(), two.next.any());
+        self.choices += usize::from(one.next.any().meets(&two.next.any()));
+        let fork = Op::Fork { first: one.place, table: probe.table, first_mask: probe.mask, next_mask };
+        if let Some(instruction) = self.program.code.get_mut(head as usize) {
+            *instruction = Instruction { op: fork, next: two.place };
+        }
+        Ok(Rest { place: head, next: body.next.or(rest.next) })
+    }
+
+    /// A repeat whose rounds are counted while matching.
+    fn counted(&mut self, repeat: &Repeat, rest: Rest) -> Result<Rest, Unsupported> {
+        let register = self.register();
+        let inside = first(&repeat.node, Next::never()).or(rest.next);
+        let inside = Next::from(inside.any());
+        let head = self.emit(Op::Fail, rest.place);
+        let body = self.node(&repeat.node, Rest { place: head, next: inside })?;
+        let Repeat { min, max, greedy, .. } = *repeat;
+        self.program.counts.push(Count { register, min, max, greedy, body: body.place });
+        self.set_op(head, Op::Count(self.program.counts.len() as u32 - 1));
+        self.choices += 1;
+        let next = if min == 0 { body.next.or(rest.next) } else { body.next };
+        Ok(Rest { place: self.emit(Op::CountFrom { register }, head), next: next.unsure() })
+    }
+
+    /// Characters of one set.
+    fn run(&mut self, set: &CharSet, repeat: &Repeat, rest: Rest) -> Rest {
+        let Repeat { min, max, greedy, .. } = *repeat;
+        let leading = Bytes::leading(set);
+        let follow = follow_of(&leading, min, &rest.next);
+        let next = if min == 0 { Next::from(leading).or(rest.next) } else { Next::from(leading) };
+        let one_end = min == max || !leading.meets(&follow);
+        let place = if one_end || (greedy && rest.next.sure) {
+            let op = self.span(set, leading, min, max);
+            self.emit(op, rest.place)
+        } else if rest.next.sure {
+            // As few as possible is the least number.
+            if min == 0 {
+                return rest;
+            }
+            let op = self.span(set, leading, min, min);
+            self.emit(op, rest.place)
+        } else {
+            self.choices += 1;
+            let run = self.push_run(set, leading, min, max, follow);
+            let op = if greedy { Op::Greedy(run) } else { Op::Lazy(run) };
+            self.emit(op, rest.place)
+        };
+        Rest { place, next }
+    }
+
+    /// The step for as many characters as allowed.
+    fn span(&mut self, set: &CharSet, leading: Bytes, min: u32, max: u32) -> Op {
+        let kind = self.kind(set);
+        if max == INFINITE && min <= 1 && kind == Kind::Wide {
+            if *set == CharSet::all() {
+                return Op::Rest { min: min as u8 };
+            }
+            let outside = Bytes::ALL.without(&leading).without(&Bytes::AT_END);
+            if let Some(few) = outside.few() {
+                let byte = |at: usize| few.get(at).or(few.first()).copied().unwrap_or_default();
+                let bytes = [byte(0), byte(1), byte(2)];
+                return Op::Until { bytes, count: few.len() as u8, min: min as u8 };
+            }
+        }
+        if max == INFINITE && min <= 1 && !matches!(kind, Kind::Mixed(_)) {
+            // Bytes within a character are in the table too, so that a run need not know characters.
+            let probe = self.probe(with_inner(leading, kind));
+            return if min == 0 { Op::Star(probe) } else { Op::Plus(probe) };
+        }
+        Op::Span(self.push_run(set, leading, min, max, Bytes::ALL))
+    }
+
+    fn push_run(&mut self, set: &CharSet, leading: Bytes, min: u32, max: u32, follow: Bytes) -> u32 {
+        let kind = self.kind(set);
+        let run = Run {
+            probe: self.probe(with_inner(leading, kind)),
+            kind,
+            min,
+            max,
+            follow: self.probe(follow),
+            follow_byte: follow.few().filter(|few| few.len() == 1).and_then(|few| few.first().copied()),
+            everything: *set == CharSet::all(),
+        };
+        self.program.runs.push(run);
+        self.program.runs.len() as u32 - 1
+    }
+
+    // ---- conditions
+
+    fn atomic(&mut self, node: &Node, rest: Rest) -> Result<Rest, Unsupported> {
+        let register = self.register();
+        let next = first(node, rest.next);
+        let leave = self.emit(Op::Leave { register, captures: node.has_captures() }, rest.place);
+        let (choices, dispatches) = (self.choices, self.program.dispatches.len());
+        let body = self.node(node, Rest { place: leave, next: Next::SURE })?;
+        if self.choices == choices {
+            // There is nothing to forget.
+            self.retarget(leave, rest.place, dispatches);
+            let place = if body.place == leave { rest.place } else { body.place };
+            return Ok(Rest { place, next });
+        }
+        self.choices = choices;
+        Ok(Rest { place: self.emit(Op::Enter { register }, body.place), next })
+    }
+
+    /// Makes what was emitted behind `old` and goes on there go on at `new`.
+    fn retarget(&mut self, old: Place, new: Place, dispatches: usize) {
+        let change = |place: &mut Place| {
+            if *place == old {
+                *place = new;
+            }
+        };
+        for instruction in self.program.code.iter_mut().skip(old as usize + 1) {
+            change(&mut instruction.next);
+            match &mut instruction.op {
+                Op::Fork { first, .. } | Op::Try { first } => change(first),
+                Op::EnterNot { after, .. } => change(after),
+                Op::Check { exit, .. } => change(exit),
+                _ => {}
+            }
+        }
+        for table in self.program.dispatches.iter_mut().skip(dispatches) {
+            for target in table {
+                if u32::from(*target) == old {
+                    *target = new as u16;
+                }
+            }
+        }
+    }
+
+    fn ahead(&mut self, negate: bool, node: &Node, rest: Rest) -> Result<Rest, Unsupported> {
+        let place = rest.place;
+        if let Some(set) = one_character(node).filter(|set| set.is_ascii() || set.has_all_high()) {
+            let leading = Bytes::leading(&set);
+            let probe = self.probe(leading);
+            let allowed = if negate { Bytes::ALL.without(&leading) } else { leading };
+            let place = self.emit(Op::Peek { probe, negate }, place);
+            return Ok(Rest { place, next: rest.next.only(&allowed) });
+        }
+        let choices = self.choices;
+        let rest = self.look(negate, node.has_captures(), rest, |this, leave| {
+            this.node(node, Rest { place: leave, next: Next::SURE })
+        })?;
+        self.choices = choices;
+        Ok(rest)
+    }
+
+    /// The frame of a look-around; `body` compiles what is in it, going on at a place.
+    fn look(
+        &mut self,
+        negate: bool,
+        captures: bool,
+        rest: Rest,
+        body: impl FnOnce(&mut Self, Place) -> Result<Rest, Unsupported>,
+    ) -> Result<Rest, Unsupported> {
+        let register = self.register();
+        if negate {
+            let leave = self.emit(Op::LeaveNot { register }, 0);
+            let body = body(self, leave)?;
+            let place = self.emit(Op::EnterNot { register, after: rest.place }, body.place);
+            return Ok(Rest { place, next: rest.next.unsure() });
+        }
+        // The second register holds the position.
+        self.register();
+        let leave = self.emit(Op::LeaveLook { register, captures }, rest.place);
+        let body = body(self, leave)?;
+        let place = self.emit(Op::EnterLook { register }, body.place);
+        let next = Next {
+            after_word: rest.next.after_word & body.next.after_word,
+            after_other: rest.next.after_other & body.next.after_other,
+            sure: false,
+        };
+        Ok(Rest { place, next })
+    }
+
+    fn behind(
+        &mut self,
+        negate: bool,
+        alternatives: &[(usize, Node)],
+        rest: Rest,
+    ) -> Result<Rest, Unsupported> {
+        let sets: Option<Vec<CharSet>> = alternatives.iter().map(|(_, node)| one_character(node)).collect();
+        if let Some(sets) = sets {
+            let mut set = CharSet::default();
+            sets.iter().for_each(|more| set.union(more));
+            let op = if set.is_ascii() {
+                Op::BehindAscii { probe: self.probe(Bytes::leading(&set)), negate }
+            } else {
+                Op::Behind { set: self.mixed(&set), negate }
+            };
+            return Ok(Rest { place: self.emit(op, rest.place), next: rest.next.unsure() });
+        }
+        let choices = self.choices;
+        let looked = self.look(negate, false, rest, |this, leave| {
+            let mut places = Vec::with_capacity(alternatives.len());
+            for (length, node) in alternatives {
+                let body = this.node(node, Rest { place: leave, next: Next::SURE })?;
+                places.push(this.emit(Op::Back(*length as u32), body.place));
+            }
+            Ok(Rest { place: this.chain(&places), next: Next::from(Bytes::ALL) })
+        })?;
+        self.choices = choices;
+        Ok(Rest { place: looked.place, next: rest.next.unsure() })
+    }
+}
+
+/// With the bytes inside of characters, for sets that have all characters beyond ASCII.
+fn with_inner(leading: Bytes, kind: Kind) -> Bytes {
+    let mut bytes = leading;
+    if kind == Kind::Wide {
+        (0x80..=0xFF).for_each(|byte| bytes.add(byte));
+    }
+    bytes
+}
+
+/// What may come after a run, one of whose characters, or anything if there may be none, stands before.
+fn follow_of(leading: &Bytes, min: u32, next: &Next) -> Bytes {
+    let word = Bytes::word();
+    if min > 0 && leading.is_within(&word) {
+        next.after_word
+    } else if min > 0 && !leading.meets(&word) {
+        next.after_other
+    } else {
+        next.any()
+    }
+}
+
+/// What may come where a condition stands.
+fn asserted(assert: Assert, next: Next) -> Next {
+    let word = Bytes::word();
+    match assert {
+        Assert::TextEnd => next.only(&Bytes::AT_END),
+        Assert::LineEnd | Assert::TextEndOrNewline => next.only(&(Bytes::AT_END | Bytes::of(b'\n'))),
+        Assert::LineStart | Assert::TextStart | Assert::SearchStart => next.unsure(),
+        // A character beyond ASCII may be a letter or not.
+        Assert::WordBoundary => {
+            Next { after_word: next.after_word.without(&word), ..next.unsure() }
+        }
+        Assert::NoWordBoundary => {
+            let beyond = Bytes::ALL.without(&word).without(&ascii());
+            Next { after_word: next.after_word & (word | beyond), ..next.unsure() }
+        }
+    }
+}
+
+/// Bytes of ASCII, and the end.
+fn ascii() -> Bytes {
+    let mut bytes = Bytes::AT_END;
+    (0..0x80).for_each(|byte| bytes.add(byte));
+    bytes
+}
+
+/// What a node may begin with when `next` may come after it.
+fn first(node: &Node, next: Next) -> Next {
+    match node {
+        Node::Empty => next,
+        Node::Literal(text) => text.first().map_or(next, |byte| Next::from(Bytes::of(*byte))),
+        Node::Set(set) => Next::from(Bytes::leading(set)),
+        Node::Concat(nodes) => nodes.iter().rev().fold(next, |next, node| first(node, next)),
+        Node::Alt(nodes) => {
+            nodes.iter().fold(Next::never(), |all, node| all.or(first(node, next)))
+        }
+        Node::Repeat(repeat) => {
+            let inner = &repeat.node;
+            let again = if repeat.max > 1 { first(inner, Next::never()).or(next) } else { next };
+            let body = first(inner, Next { sure: again.sure, ..Next::from(again.any()) });
+            if repeat.min == 0 { body.or(next) } else { body.unsure() }
+        }
+        Node::Capture(_, node) | Node::Group(node, _) | Node::Atomic(node) => first(node, next),
+        Node::Ahead { .. } | Node::Behind { .. } => next.unsure(),
+        Node::Assert(assert) => asserted(*assert, next),
+    }
+}
