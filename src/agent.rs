@@ -7,7 +7,7 @@ use crate::dead_letters::Dropped;
 use crate::generation::{Draft, Invalid, Workshop, engine_settings};
 use crate::settings::{Inputs, PipelineSettings, Settings};
 use ferrostash_event::Timestamp;
-use ferrostash_pipeline::{EndReason, Pipeline, RunningPipeline, Runtimes, Services};
+use ferrostash_pipeline::{EndReason, Pipeline, RunningPipeline, Runtimes, Services, StartFailure};
 use ferrostash_plugin::{Counter, Shutdown};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -269,7 +269,7 @@ impl Agent {
             Shutdown::new(),
         )
         .await;
-        let running = started.map_err(|failure| Invalid::plain(&failure.to_string()))?;
+        let running = started.map_err(|failure| Invalid::at_start(&failure))?;
         tracing::info!(target: "logstash.javapipeline", { pipeline.id = settings.id.as_str() }, "Pipeline started");
         let managed = Arc::new(Managed {
             settings,
@@ -346,6 +346,15 @@ impl Invalid {
             class: "LogStash::PluginLoadingError".to_owned(),
             sentence: sentence.to_owned(),
         }
+    }
+
+    fn at_start(failure: &StartFailure) -> Invalid {
+        let plain = Invalid::plain(&failure.to_string());
+        let report = match failure {
+            StartFailure::NoInputs => "error: there is no input, so nothing could ever happen\n".to_owned(),
+            _ => plain.report,
+        };
+        Invalid { report, ..plain }
     }
 
     /// Logs the errors, with places first and Logstash's line last.

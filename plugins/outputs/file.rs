@@ -6,8 +6,8 @@ mod path;
 use ferrostash_conf::{OptionEnum, Options};
 use ferrostash_event::{Event, Template};
 use ferrostash_plugin::{
-    Backoff, BuildContext, BuildResult, Codec, CodecFactory, Output, OutputBatch, OutputContext, OutputError,
-    OutputPlugin, PluginDef, output,
+    Backoff, BatchEncoder, BuildContext, BuildResult, Codec, CodecFactory, Encoded, Output, OutputBatch,
+    OutputContext, OutputError, OutputPlugin, PluginDef, output,
 };
 use futures::future::BoxFuture;
 use open_files::{OpenFiles, Policy};
@@ -69,8 +69,7 @@ pub(crate) static PLUGIN: PluginDef = output::<File>();
 struct File {
     paths: PathMaker,
     policy: Policy,
-    factory: Arc<dyn CodecFactory>,
-    codec: Box<dyn Codec>,
+    codec: Arc<dyn CodecFactory>,
     /// `None` while a write is going on in another thread.
     files: Option<OpenFiles>,
 }
@@ -80,8 +79,7 @@ impl Clone for File {
         File {
             paths: self.paths.clone(),
             policy: self.policy.clone(),
-            factory: Arc::clone(&self.factory),
-            codec: self.factory.for_stream(),
+            codec: Arc::clone(&self.codec),
             files: Some(OpenFiles::new(self.policy.clone())),
         }
     }
@@ -93,7 +91,7 @@ impl OutputPlugin for File {
 
     fn build(
         options: FileOptions,
-        factory: Arc<dyn CodecFactory>,
+        codec: Arc<dyn CodecFactory>,
         cx: &mut BuildContext<'_>,
     ) -> BuildResult<Self> {
         let mode = |name: &str, value: i64, cx: &mut BuildContext<'_>| match value {
@@ -116,29 +114,38 @@ impl OutputPlugin for File {
                 .unwrap_or(Duration::MAX),
         };
         let files = Some(OpenFiles::new(policy.clone()));
-        Ok(File { paths, policy, codec: factory.for_stream(), factory, files })
+        Ok(File { paths, policy, codec, files })
+    }
+
+    fn encoder(&self) -> Option<Box<dyn BatchEncoder>> {
+        Some(Box::new(FileEncoder { paths: self.paths.clone(), codec: self.codec.for_stream(), expected: 0 }))
     }
 }
 
-/// The text that one write adds to one file.
+/// The text that a batch adds to one file.
 struct Portion {
     path: PathBuf,
     text: Vec<u8>,
 }
 
-impl File {
-    /// Encodes a batch, by file.
-    fn portions<'b>(
-        &mut self,
-        events: impl Iterator<Item = &'b Event>,
-    ) -> (Vec<Portion>, Vec<(&'b Event, String)>) {
+/// Sorts events by file and encodes them.
+struct FileEncoder {
+    paths: PathMaker,
+    codec: Box<dyn Codec>,
+    /// Bytes of the last batch: the next one is about as large.
+    expected: usize,
+}
+
+impl BatchEncoder for FileEncoder {
+    fn encode(&mut self, events: &mut dyn Iterator<Item = &Event>) -> Encoded {
         let (mut portions, mut refused) = (Vec::<Portion>::new(), Vec::new());
         let mut last = 0;
         for event in events {
             let path = self.paths.path_of(event);
             if portions.get(last).is_none_or(|portion| portion.path != path) {
                 last = portions.iter().position(|portion| portion.path == path).unwrap_or_else(|| {
-                    portions.push(Portion { path: path.to_owned(), text: Vec::new() });
+                    let room = if portions.is_empty() { self.expected } else { 0 };
+                    portions.push(Portion { path: path.to_owned(), text: Vec::with_capacity(room) });
                     portions.len() - 1
                 });
             }
@@ -146,50 +153,61 @@ impl File {
             let before = portion.text.len();
             if let Err(error) = self.codec.encode(event, &mut portion.text) {
                 portion.text.truncate(before);
-                refused.push((event, error.to_string()));
+                refused.push((event.clone(), error.to_string()));
             }
         }
-        (portions, refused)
+        let size = portions.iter().map(|portion| portion.text.len()).sum();
+        self.expected = portions.first().map_or(0, |portion| portion.text.len() + portion.text.len() / 8);
+        Encoded::new(portions, size, refused)
     }
+}
 
-    /// Writes one portion until it succeeds or the grace time is over.
-    async fn deliver(&mut self, portion: Portion, cx: &OutputContext) -> Result<(), OutputError> {
+/// What several batches add to the files; each batch's portions in turn.
+type Job = Vec<Arc<Vec<Portion>>>;
+
+impl File {
+    /// Writes until all is written or the grace time is over. A portion is written whole or not at all.
+    async fn deliver(&mut self, job: Job, cx: &OutputContext) -> Result<(), OutputError> {
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(30));
-        let portion = Arc::new(portion);
+        let job = Arc::new(job);
+        let mut written = 0;
         loop {
             let mut files = self.files.take().unwrap_or_else(|| OpenFiles::new(self.policy.clone()));
-            let job = Arc::clone(&portion);
+            let todo = Arc::clone(&job);
             // Disks block; the runtime's threads must not.
             let done = tokio::task::spawn_blocking(move || {
-                let result = files.write(&job.path, &job.text);
-                (files, result)
+                let result = write_portions(&mut files, &todo, &mut written);
+                (files, written, result)
             });
-            let (files, result) = done.await.map_err(|error| OutputError::Fatal(error.to_string()))?;
+            let (files, done, result) = done.await.map_err(|error| OutputError::Fatal(error.to_string()))?;
             self.files = Some(files);
-            let Err(error) = result else { return Ok(()) };
+            let Err((path, error)) = result else { return Ok(()) };
+            if done > written {
+                backoff.reset();
+            }
+            written = done;
             let wait = backoff.next_wait();
-            tracing::error!(limited = true, path = %portion.path.display(), %error, retry_in_ms = wait.as_millis() as u64, "the file can't be written, trying again");
+            let retry_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+            tracing::error!(limited = true, path = %path.display(), %error, retry_in_ms, "the file can't be written, trying again");
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 () = cx.shutdown.abandoned() => return Err(OutputError::Abandoned),
             }
         }
     }
+}
 
-    async fn write_events<'b>(
-        &mut self,
-        events: impl Iterator<Item = &'b Event>,
-        cx: &OutputContext,
-    ) -> Result<(), OutputError> {
-        let (portions, refused) = self.portions(events);
-        for (event, reason) in refused {
-            cx.dead_letters.write(event, &reason).await;
-        }
-        for portion in portions {
-            self.deliver(portion, cx).await?;
-        }
-        Ok(())
+/// Writes all portions but the first `written`, which is counted on.
+fn write_portions(
+    files: &mut OpenFiles,
+    job: &Job,
+    written: &mut usize,
+) -> Result<(), (PathBuf, std::io::Error)> {
+    for portion in job.iter().flat_map(|portions| portions.iter()).skip(*written) {
+        files.write(&portion.path, &portion.text).map_err(|error| (portion.path.clone(), error))?;
+        *written += 1;
     }
+    Ok(())
 }
 
 impl Output for File {
@@ -199,14 +217,11 @@ impl Output for File {
         cx: &'a OutputContext,
     ) -> BoxFuture<'a, Result<(), OutputError>> {
         Box::pin(async move {
-            if !self.policy.overwrite {
-                return self.write_events(batches.iter().flat_map(OutputBatch::events), cx).await;
+            for (event, reason) in batches.iter().flat_map(OutputBatch::refused) {
+                cx.dead_letters.write(event, reason).await;
             }
-            // Each batch replaces the one before, as in Logstash.
-            for batch in batches {
-                self.write_events(batch.events(), cx).await?;
-            }
-            Ok(())
+            let job: Job = batches.iter().filter_map(OutputBatch::payload).collect();
+            self.deliver(job, cx).await
         })
     }
 
@@ -230,16 +245,12 @@ impl Output for File {
 #[cfg(test)]
 mod tests {
     use crate::PLUGINS;
-    use ferrostash_event::Selection;
+    use ferrostash_plugin::OutputBatch;
     use ferrostash_plugin::testing::{Harness, OutputHarness, event};
-    use ferrostash_plugin::{FilteredBatch, OutputBatch};
     use std::io::Read as _;
-    use std::sync::Arc;
 
-    fn batch(events: &[&str]) -> OutputBatch {
-        let events: Vec<_> = events.iter().map(|text| event(text)).collect();
-        let all = Selection::all(events.len());
-        OutputBatch::new(Arc::new(FilteredBatch::new(events, Vec::new())), all)
+    fn batch(output: &OutputHarness, events: &[&str]) -> OutputBatch {
+        output.batch(events.iter().map(|text| event(text)).collect())
     }
 
     fn output(options: &str) -> OutputHarness {
@@ -247,7 +258,8 @@ mod tests {
     }
 
     async fn write(output: &mut OutputHarness, events: &[&str]) {
-        output.output.write(&[batch(events)], &output.context).await.unwrap();
+        let batches = [batch(output, events)];
+        output.output.write(&batches, &output.context).await.unwrap();
     }
 
     #[tokio::test]
@@ -295,7 +307,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.log");
         let mut output = output(&format!(r#"path => "{}" write_behavior => overwrite"#, path.display()));
-        let batches = [batch(&[r#"{"message":"longer than"}"#]), batch(&[r#"{"message":"this"}"#])];
+        let batches =
+            [batch(&output, &[r#"{"message":"longer than"}"#]), batch(&output, &[r#"{"message":"this"}"#])];
         output.output.write(&batches, &output.context).await.unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "this\n");
     }
@@ -319,7 +332,7 @@ mod tests {
         // /dev/full takes no byte at all.
         let mut output = output(r#"path => "/dev/full""#);
         let shutdown = output.context.shutdown.clone();
-        let batches = [batch(&[r#"{"message":"1"}"#])];
+        let batches = [batch(&output, &[r#"{"message":"1"}"#])];
         let stop = async {
             tokio::time::sleep(std::time::Duration::from_millis(300)).await;
             shutdown.abandon();

@@ -1,9 +1,10 @@
 //! The `sink` output.
 
 use ferrostash_conf::Options;
+use ferrostash_event::Event;
 use ferrostash_plugin::{
-    BuildContext, BuildResult, CodecFactory, Output, OutputBatch, OutputContext, OutputError, OutputPlugin,
-    PluginDef, output,
+    BatchEncoder, BuildContext, BuildResult, CodecFactory, Encoded, Output, OutputBatch, OutputContext,
+    OutputError, OutputPlugin, PluginDef, output,
 };
 use futures::future::BoxFuture;
 use std::sync::Arc;
@@ -28,6 +29,16 @@ impl OutputPlugin for Sink {
 
     fn build(_: SinkOptions, _: Arc<dyn CodecFactory>, _: &mut BuildContext<'_>) -> BuildResult<Self> {
         Ok(Sink)
+    }
+
+    fn encoder(&self) -> Option<Box<dyn BatchEncoder>> {
+        Some(Box::new(Sink))
+    }
+}
+
+impl BatchEncoder for Sink {
+    fn encode(&mut self, _: &mut dyn Iterator<Item = &Event>) -> Encoded {
+        Encoded::new((), 0, Vec::new())
     }
 }
 

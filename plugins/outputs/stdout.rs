@@ -1,9 +1,10 @@
 //! The `stdout` output.
 
 use ferrostash_conf::Options;
+use ferrostash_event::Event;
 use ferrostash_plugin::{
-    BuildContext, BuildResult, Codec, CodecFactory, Output, OutputBatch, OutputContext, OutputError,
-    OutputPlugin, PluginDef, output,
+    BatchEncoder, BuildContext, BuildResult, Codec, CodecFactory, Encoded, Output, OutputBatch,
+    OutputContext, OutputError, OutputPlugin, PluginDef, output,
 };
 use futures::future::BoxFuture;
 use std::io::Write as _;
@@ -20,27 +21,41 @@ pub(crate) struct StdoutOptions {}
 
 pub(crate) static PLUGIN: PluginDef = output::<Stdout>();
 
+#[derive(Clone)]
 struct Stdout {
-    factory: Arc<dyn CodecFactory>,
-    codec: Box<dyn Codec>,
-}
-
-impl Clone for Stdout {
-    fn clone(&self) -> Self {
-        Stdout { factory: Arc::clone(&self.factory), codec: self.factory.for_stream() }
-    }
+    codec: Arc<dyn CodecFactory>,
 }
 
 impl OutputPlugin for Stdout {
     type Options = StdoutOptions;
     const CODEC: &'static str = "rubydebug";
 
-    fn build(
-        _: StdoutOptions,
-        factory: Arc<dyn CodecFactory>,
-        _: &mut BuildContext<'_>,
-    ) -> BuildResult<Self> {
-        Ok(Stdout { codec: factory.for_stream(), factory })
+    fn build(_: StdoutOptions, codec: Arc<dyn CodecFactory>, _: &mut BuildContext<'_>) -> BuildResult<Self> {
+        Ok(Stdout { codec })
+    }
+
+    fn encoder(&self) -> Option<Box<dyn BatchEncoder>> {
+        Some(Box::new(TextEncoder { codec: self.codec.for_stream() }))
+    }
+}
+
+/// Writes events one behind the other.
+struct TextEncoder {
+    codec: Box<dyn Codec>,
+}
+
+impl BatchEncoder for TextEncoder {
+    fn encode(&mut self, events: &mut dyn Iterator<Item = &Event>) -> Encoded {
+        let (mut text, mut refused) = (Vec::new(), Vec::new());
+        for event in events {
+            let before = text.len();
+            if let Err(error) = self.codec.encode(event, &mut text) {
+                text.truncate(before);
+                refused.push((event.clone(), error.to_string()));
+            }
+        }
+        let size = text.len();
+        Encoded::new(text, size, refused)
     }
 }
 
@@ -50,21 +65,13 @@ impl Output for Stdout {
         batches: &'a [OutputBatch],
         cx: &'a OutputContext,
     ) -> BoxFuture<'a, Result<(), OutputError>> {
-        let mut text = Vec::with_capacity(64 * 1024);
-        let mut refused = Vec::new();
-        for event in batches.iter().flat_map(OutputBatch::events) {
-            let before = text.len();
-            if let Err(error) = self.codec.encode(event, &mut text) {
-                text.truncate(before);
-                refused.push((event, error.to_string()));
-            }
-        }
+        let texts: Vec<Arc<Vec<u8>>> = batches.iter().filter_map(OutputBatch::payload).collect();
         Box::pin(async move {
-            for (event, reason) in refused {
-                cx.dead_letters.write(event, &reason).await;
+            for (event, reason) in batches.iter().flat_map(OutputBatch::refused) {
+                cx.dead_letters.write(event, reason).await;
             }
             // A reader that does not keep up blocks the write: it has a thread of its own.
-            let written = tokio::task::spawn_blocking(move || print(&text)).await;
+            let written = tokio::task::spawn_blocking(move || print(&texts)).await;
             match written {
                 Ok(Ok(())) => Ok(()),
                 Ok(Err(error)) => {
@@ -77,8 +84,10 @@ impl Output for Stdout {
 }
 
 /// Writes whole batches under the lock that the log uses too, so that lines never mix.
-fn print(text: &[u8]) -> std::io::Result<()> {
+fn print(texts: &[Arc<Vec<u8>>]) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
-    stdout.write_all(text)?;
+    for text in texts {
+        stdout.write_all(text)?;
+    }
     stdout.flush()
 }

@@ -80,6 +80,13 @@ fn a_file_that_is_not_there() {
 }
 
 #[test]
+fn a_configuration_with_nothing_in_it() {
+    let words = ["there is no input", "Missing Filter End Vertex"];
+    refused_text("# nothing\n", &words);
+    refused_text("output { stdout { } }\n", &words);
+}
+
+#[test]
 fn an_unknown_plugin() {
     let words = ["bad.conf:2:10", "did you mean `mutate`?", "Couldn't find any filter plugin named 'mutat'"];
     refused_text("input { stdin { } }\nfilter { mutat { } }\n", &words);

@@ -33,5 +33,5 @@ pub use library::{LibraryError, PatternLibrary};
 pub use list::GrokList;
 pub use matcher::{Captures, GroupName, MatchError, Matcher};
 pub use oniguruma::OnigurumaMatcher;
-pub use regex::{PatternError, Regex, ReplaceError};
+pub use regex::{Engine, PatternError, Regex, ReplaceError};
 pub use replacement::Replacement;

@@ -12,6 +12,7 @@ use crate::literal::LiteralMatcher;
 use crate::look_behind;
 use crate::matcher::{Captures, GroupName, MatchError, Matcher};
 use crate::oniguruma::OnigurumaMatcher;
+use crate::own::OwnMatcher;
 use crate::replacement::Replacement;
 
 /// The time one search may take unless the caller sets another; grok's own default.
@@ -32,7 +33,22 @@ const CONTEXT_CHARS: usize = 30;
 pub struct Regex {
     pattern: Arc<str>,
     matcher: Arc<dyn Matcher>,
+    engine: Engine,
     timeout: Option<Duration>,
+}
+
+/// Which engine runs an expression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// Plain text, searched for as such.
+    Literal,
+    /// The engine of this crate.
+    Own,
+    /// The Oniguruma port, several times slower.
+    Oniguruma {
+        /// What the expression has that the other engine does not take: `back-references`, for instance.
+        reason: &'static str,
+    },
 }
 
 impl Regex {
@@ -60,11 +76,13 @@ impl Regex {
         if pattern.contains("(?<") {
             look_behind::check(pattern)?;
         }
-        let matcher: Arc<dyn Matcher> = match LiteralMatcher::new(pattern) {
-            Some(literal) => Arc::new(literal),
-            None => Arc::new(OnigurumaMatcher::new(pattern, dot_all)?),
-        };
-        Ok(Self { pattern: pattern.into(), matcher, timeout: Some(TIMEOUT_DEFAULT) })
+        let (matcher, engine) = choose(pattern, dot_all)?;
+        Ok(Self { pattern: pattern.into(), matcher, engine, timeout: Some(TIMEOUT_DEFAULT) })
+    }
+
+    /// Which engine runs the expression.
+    pub fn engine(&self) -> Engine {
+        self.engine
     }
 
     /// Sets the time that one search may take; 30 seconds otherwise. `None` sets no bound.
@@ -156,6 +174,17 @@ impl Regex {
         out.push_str(subject.get(copied..).unwrap_or_default());
         Ok(Cow::Owned(out))
     }
+}
+
+/// The fastest engine that takes the expression.
+fn choose(pattern: &str, dot_all: bool) -> Result<(Arc<dyn Matcher>, Engine), PatternError> {
+    if let Some(literal) = LiteralMatcher::new(pattern) {
+        return Ok((Arc::new(literal), Engine::Literal));
+    }
+    Ok(match OwnMatcher::new(pattern, dot_all)? {
+        Ok(own) => (Arc::new(own), Engine::Own),
+        Err(reason) => (Arc::new(OnigurumaMatcher::new(pattern, dot_all)?), Engine::Oniguruma { reason }),
+    })
 }
 
 /// The offset behind the character at `at`; past the end, one more than the length.

@@ -2,6 +2,7 @@
 
 use crate::condition::Predicate;
 use crate::graph::Graph;
+use crate::pipeline::StartFailure;
 use ferrostash_conf::Span;
 use ferrostash_plugin::{
     CodecFactory, Decoration, Filter, Input, InputDecoration, OutputFactory, PluginMetrics,
@@ -121,6 +122,17 @@ pub struct PluginStats {
 }
 
 impl BuiltPipeline {
+    /// What can be said about the start without opening anything.
+    ///
+    /// # Errors
+    /// [`StartFailure::NoInputs`]. Filters alone may start, as in Logstash; such a pipeline is at its end at once.
+    pub fn check_start(&self) -> Result<(), StartFailure> {
+        match self.inputs.is_empty() && self.filters.is_empty() {
+            true => Err(StartFailure::NoInputs),
+            false => Ok(()),
+        }
+    }
+
     /// Id, name and counters of all plugins.
     pub fn stats(&self) -> PluginStats {
         PluginStats {

@@ -10,7 +10,7 @@ use crate::program::{FailedConditions, Program};
 use crate::rate_limit::RateLimit;
 use crate::settings::{Runtimes, Services, Settings};
 use crate::worker::{Shop, Worker};
-use ferrostash_plugin::{EventQueue, InputContext, OutputContext, Shutdown};
+use ferrostash_plugin::{EventQueue, InputContext, OutputContext, OutputFactory, Shutdown};
 use ferrostash_queue::MemoryQueue;
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,7 +26,7 @@ pub struct Pipeline;
 /// Why a pipeline did not start. Everything that was opened is closed again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StartFailure {
-    /// There is no input, so nothing could ever happen. Displays as Logstash's sentence.
+    /// There is neither an input nor a filter, so nothing could ever happen. Displays as Logstash's sentence.
     #[error("Missing Filter End Vertex")]
     NoInputs,
     /// A plugin could not open what it needs.
@@ -129,9 +129,7 @@ impl Pipeline {
         services: Services,
         shutdown: Shutdown,
     ) -> Result<RunningPipeline, StartFailure> {
-        if built.inputs.is_empty() {
-            return Err(StartFailure::NoInputs);
-        }
+        built.check_start()?;
         let span = tracing::info_span!("pipeline", pipeline.id = &*built.id);
         let io = runtimes.io.clone();
         let starting = Starting::new(built, settings, runtimes, services, shutdown);
@@ -183,6 +181,7 @@ impl Starting {
             false => FailedConditions::Tag,
         };
         let (program, outputs) = Program::new(&mut self.built, self.settings.ordered, failed_conditions);
+        let factories = outputs.iter().map(|output| Arc::clone(&output.factory)).collect();
         let (queues, mut output_tasks) = self.open_outputs(outputs).await?;
         let input_tasks = match self.open_inputs().await {
             Ok(tasks) => tasks,
@@ -205,7 +204,7 @@ impl Starting {
             reloadable: input_tasks.iter().all(|task| task.input.reloadable()),
             ended,
         };
-        self.launch(program, queues, output_tasks, input_tasks, ended_sender);
+        self.launch(program, (queues, factories), output_tasks, input_tasks, ended_sender);
         Ok(running)
     }
 
@@ -273,7 +272,7 @@ impl Starting {
     fn launch(
         self,
         program: Program,
-        outputs: Vec<OutputQueue>,
+        (outputs, factories): (Vec<OutputQueue>, Vec<Arc<dyn OutputFactory>>),
         output_tasks: Vec<OutputTask>,
         input_tasks: Vec<InputTask>,
         ended: watch::Sender<Option<EndReason>>,
@@ -288,6 +287,7 @@ impl Starting {
         let shop = Arc::new(Shop {
             queue: self.queue,
             outputs,
+            factories,
             ledger: self.ledger,
             state: self.state,
             shutdown: self.shutdown,

@@ -4,7 +4,10 @@ use crate::ledger::{Flight, Ledger};
 use crate::output_queue::{Item, OutputQueue, Ticket};
 use crate::pipeline::{State, message_of};
 use crate::program::{DeadEvent, Outcome, Program};
-use ferrostash_plugin::{Ack, DeadLetters, FilteredBatch, OutputBatch, Shutdown};
+use ferrostash_event::Selection;
+use ferrostash_plugin::{
+    Ack, BatchEncoder, DeadLetters, Encoded, FilteredBatch, OutputBatch, OutputFactory, Shutdown,
+};
 use ferrostash_queue::{MemoryQueue, Pulled};
 use futures::future::join_all;
 use std::any::Any;
@@ -20,6 +23,7 @@ pub(crate) const FLUSH_EVERY: Duration = Duration::from_secs(5);
 pub(crate) struct Shop {
     pub(crate) queue: Arc<MemoryQueue>,
     pub(crate) outputs: Vec<OutputQueue>,
+    pub(crate) factories: Vec<Arc<dyn OutputFactory>>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) state: Arc<State>,
     pub(crate) shutdown: Shutdown,
@@ -30,12 +34,17 @@ pub(crate) struct Shop {
 
 pub(crate) struct Worker {
     program: Program,
+    encoders: Encoders,
     shop: Arc<Shop>,
 }
 
+/// The encoders of the outputs that have one.
+type Encoders = Vec<Option<Box<dyn BatchEncoder>>>;
+
 impl Worker {
     pub(crate) fn new(program: Program, shop: Arc<Shop>) -> Worker {
-        Worker { program, shop }
+        let encoders = shop.encoders();
+        Worker { program, encoders, shop }
     }
 
     /// Works until the queue is closed and empty, or the grace time is over.
@@ -76,7 +85,7 @@ impl Worker {
         match run {
             Ok(outcome) => {
                 ledger.filtered.add(in_filters.events);
-                self.shop.hand_on(outcome, acks, in_filters).await;
+                self.hand_on(outcome, acks, in_filters).await;
             }
             Err(panic) => {
                 acks.iter().for_each(Ack::abandon);
@@ -92,9 +101,27 @@ impl Worker {
         match catch_unwind(AssertUnwindSafe(|| self.program.flush(at_end))) {
             Ok(outcome) => {
                 let none = InFilters::new(Arc::clone(&self.shop.ledger), 0);
-                self.shop.hand_on(outcome, Vec::new(), none).await;
+                self.hand_on(outcome, Vec::new(), none).await;
             }
             Err(panic) => self.panicked(&*panic),
+        }
+    }
+
+    /// Lets the outputs that can encode the events here, and hands the result on.
+    async fn hand_on(&mut self, outcome: Outcome, acks: Vec<Ack>, pulled: InFilters) {
+        let encode = AssertUnwindSafe(|| encode(&mut self.encoders, &outcome));
+        match catch_unwind(encode) {
+            Ok(encoded) => self.shop.hand_on(outcome, encoded, acks, pulled).await,
+            Err(panic) => {
+                acks.iter().for_each(Ack::abandon);
+                self.shop.ledger.abandoned.add(pulled.events);
+                self.shop.state.turn_red();
+                tracing::error!(
+                    reason = message_of(&*panic),
+                    "An output's codec panicked; its batch is abandoned."
+                );
+                self.encoders = self.shop.encoders();
+            }
         }
     }
 
@@ -109,9 +136,28 @@ impl Worker {
     }
 }
 
+/// What the encoders make of the events that go to their outputs.
+fn encode(encoders: &mut Encoders, outcome: &Outcome) -> Vec<Option<Encoded>> {
+    let route = |(encoder, route): (&mut Option<Box<dyn BatchEncoder>>, &Selection)| {
+        let encoder = encoder.as_mut().filter(|_| !route.is_empty())?;
+        Some(encoder.encode(&mut route.iter().filter_map(|slot| outcome.events.get(slot))))
+    };
+    encoders.iter_mut().zip(&outcome.routes).map(route).collect()
+}
+
 impl Shop {
+    fn encoders(&self) -> Encoders {
+        self.factories.iter().map(|factory| factory.encoder()).collect()
+    }
+
     /// Hands what came out of the filters to the outputs, waiting for those whose queue is full.
-    async fn hand_on(&self, outcome: Outcome, acks: Vec<Ack>, pulled: InFilters) {
+    async fn hand_on(
+        &self,
+        outcome: Outcome,
+        encoded: Vec<Option<Encoded>>,
+        acks: Vec<Ack>,
+        pulled: InFilters,
+    ) {
         let Outcome { events, routes, dead, created } = outcome;
         let cancelled = (pulled.events + created as u64).saturating_sub((events.len() + dead.len()) as u64);
         self.ledger.created.add(created as u64);
@@ -122,15 +168,22 @@ impl Shop {
         drop(pulled);
         self.bury(dead, &acks).await;
         let shared: Arc<[Ack]> = acks.as_slice().into();
-        let batch = Arc::new(FilteredBatch::new(events, acks));
+        // Where nobody needs the events any more they end here, on the thread that made them.
+        let needed =
+            encoded.iter().zip(&routes).any(|(encoded, route)| encoded.is_none() && !route.is_empty());
+        let batch = Arc::new(FilteredBatch::new(if needed { events } else { Vec::new() }, acks));
         // First everybody who has room, then those who make the worker wait.
         let mut waiting = Vec::new();
-        for (output, selection) in self.outputs.iter().zip(routes) {
+        for ((output, selection), encoded) in self.outputs.iter().zip(routes).zip(encoded) {
             if selection.is_empty() {
                 continue;
             }
             let ticket = Ticket::new(Arc::clone(&flight), Arc::clone(&shared));
-            let item = Item { batch: OutputBatch::new(Arc::clone(&batch), selection), ticket };
+            let batch = match encoded {
+                Some(encoded) => OutputBatch::of_encoded(Arc::clone(&batch), selection, encoded),
+                None => OutputBatch::new(Arc::clone(&batch), selection),
+            };
+            let item = Item { batch, ticket };
             waiting.extend(output.try_send(item).err().map(|item| (output, item)));
         }
         drop((flight, shared, batch));

@@ -11,7 +11,7 @@ use crate::decorate::{Decoration, InputDecoration};
 use crate::filter::{EachEvent, EventFilter, Filter};
 use crate::input::Input;
 use crate::metrics::PluginMetrics;
-use crate::output::{Output, OutputFactory};
+use crate::output::{BatchEncoder, Output, OutputFactory};
 use ferrostash_conf::{
     CodecConf, CommonCodec, CommonFilter, CommonInput, CommonOutput, Diagnostic, Diagnostics, OptionDef,
     OptionsDef, PluginBlock, PluginKind, suggest,
@@ -60,6 +60,10 @@ pub trait OutputPlugin: Output + Clone + Sync + 'static {
         codec: Arc<dyn CodecFactory>,
         cx: &mut BuildContext<'_>,
     ) -> BuildResult<Self>;
+    /// An encoder for a worker, where the output has one; its batches then carry what that made instead of events.
+    fn encoder(&self) -> Option<Box<dyn BatchEncoder>> {
+        None
+    }
 }
 
 /// A plugin's declaration.
@@ -207,6 +211,10 @@ impl<O: OutputPlugin> OutputFactory for Instances<O> {
 
     fn is_shared(&self) -> bool {
         O::SHARED
+    }
+
+    fn encoder(&self) -> Option<Box<dyn BatchEncoder>> {
+        self.0.encoder()
     }
 }
 

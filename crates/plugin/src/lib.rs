@@ -34,7 +34,8 @@ pub use filter::{EventFilter, Filter, FilterContext, Flushes, Matched};
 pub use input::{Chunk, EventQueue, Input, InputContext, InputError, QueueClosed, StartError};
 pub use metrics::{CUSTOM_METRICS_MAX, Counter, CustomMetric, MetricKind, PluginMetrics, Time};
 pub use output::{
-    DeadLetters, FilteredBatch, Output, OutputBatch, OutputContext, OutputError, OutputFactory,
+    BatchEncoder, DeadLetters, Encoded, FilteredBatch, Output, OutputBatch, OutputContext, OutputError,
+    OutputFactory,
 };
 pub use raw_lines::{LineMaker, RawLines};
 pub use shutdown::Shutdown;

@@ -6,6 +6,7 @@ use crate::metrics::PluginMetrics;
 use crate::shutdown::Shutdown;
 use ferrostash_event::{Event, Selection};
 use futures::future::BoxFuture;
+use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,20 +43,69 @@ impl FilteredBatch {
     }
 }
 
+/// The part of an output that waits for nothing: it turns events into what is to be written, on the worker that filtered
+/// them. The output then gets that instead of the events.
+pub trait BatchEncoder: Send {
+    /// Encodes events, in order.
+    fn encode(&mut self, events: &mut dyn Iterator<Item = &Event>) -> Encoded;
+}
+
+/// What a [`BatchEncoder`] made of events.
+#[derive(Clone)]
+pub struct Encoded {
+    payload: Arc<dyn Any + Send + Sync>,
+    byte_size: usize,
+    refused: Arc<[(Event, String)]>,
+}
+
+impl Encoded {
+    /// `payload` weighs `byte_size` bytes; `refused` are the events that could not be encoded, with the reasons.
+    pub fn new(payload: impl Any + Send + Sync, byte_size: usize, refused: Vec<(Event, String)>) -> Encoded {
+        Encoded { payload: Arc::new(payload), byte_size, refused: refused.into() }
+    }
+
+    /// What it weighs, in bytes.
+    pub fn byte_size(&self) -> usize {
+        self.byte_size
+    }
+}
+
+impl std::fmt::Debug for Encoded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} bytes", self.byte_size)
+    }
+}
+
 /// The part of a batch that goes to one output.
 #[derive(Clone, Debug)]
 pub struct OutputBatch {
     batch: Arc<FilteredBatch>,
     selection: Selection,
+    encoded: Option<Encoded>,
 }
 
 impl OutputBatch {
     /// The events of `batch` in `selection`.
     pub fn new(batch: Arc<FilteredBatch>, selection: Selection) -> OutputBatch {
-        OutputBatch { batch, selection }
+        OutputBatch { batch, selection, encoded: None }
     }
 
-    /// The selected events, in order.
+    /// The events of `batch` in `selection`, of which only what the output's encoder made is left.
+    pub fn of_encoded(batch: Arc<FilteredBatch>, selection: Selection, encoded: Encoded) -> OutputBatch {
+        OutputBatch { batch, selection, encoded: Some(encoded) }
+    }
+
+    /// What the output's encoder made of the events.
+    pub fn payload<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        Arc::clone(&self.encoded.as_ref()?.payload).downcast().ok()
+    }
+
+    /// The events that the output's encoder could not take, with the reasons.
+    pub fn refused(&self) -> &[(Event, String)] {
+        self.encoded.as_ref().map_or(&[], |encoded| &encoded.refused)
+    }
+
+    /// The selected events, in order; none where an encoder has taken them.
     pub fn events(&self) -> impl Iterator<Item = &Event> {
         self.selection.iter().filter_map(|slot| self.batch.events.get(slot))
     }
@@ -70,9 +120,9 @@ impl OutputBatch {
         self.selection.is_empty()
     }
 
-    /// What the whole batch weighs in memory, in bytes.
+    /// What it weighs in memory, in bytes; without an encoder that is the whole batch.
     pub fn byte_size(&self) -> usize {
-        self.batch.byte_size
+        self.encoded.as_ref().map_or(self.batch.byte_size, Encoded::byte_size)
     }
 
     /// The acks that these events hold, for an output that hands them on (pipeline to pipeline).
@@ -125,6 +175,11 @@ pub trait OutputFactory: Send + Sync {
 
     /// Whether several instances may run at once (Logstash's concurrency `:shared`).
     fn is_shared(&self) -> bool;
+
+    /// An encoder for a worker, where this output has one.
+    fn encoder(&self) -> Option<Box<dyn BatchEncoder>> {
+        None
+    }
 }
 
 /// What an output works with.

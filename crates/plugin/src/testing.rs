@@ -14,7 +14,7 @@ use crate::ecs::Ecs;
 use crate::filter::{Filter, FilterContext};
 use crate::input::{Chunk, EventQueue, Input, InputContext, QueueClosed};
 use crate::metrics::PluginMetrics;
-use crate::output::{DeadLetters, Output, OutputContext};
+use crate::output::{BatchEncoder, DeadLetters, FilteredBatch, Output, OutputBatch, OutputContext};
 use crate::shutdown::Shutdown;
 use ferrostash_conf::{
     Diagnostics, PluginBlock, PluginKind, Protocol, SourceMap, Statement, Vars, expand_block, grammar, lower,
@@ -184,7 +184,8 @@ impl Harness {
             metrics: built.metrics,
             dead_letters: Arc::clone(&dead_letters) as Arc<dyn DeadLetters>,
         };
-        Ok(OutputHarness { output: factory.for_worker(), context, dead_letters })
+        let (output, encoder) = (factory.for_worker(), factory.encoder().map(Mutex::new));
+        Ok(OutputHarness { output, encoder, context, dead_letters })
     }
 
     /// Runs the examples in the plugins' documentation: ```` ```conf ```` blocks of filters with `# in:` and `# out:` lines
@@ -410,10 +411,26 @@ impl RunningInput {
 pub struct OutputHarness {
     /// The output.
     pub output: Box<dyn Output>,
+    encoder: Option<Mutex<Box<dyn BatchEncoder>>>,
     /// What it works with; `shutdown` ends it.
     pub context: OutputContext,
     /// What it could not deliver.
     pub dead_letters: Arc<Letters>,
+}
+
+impl OutputHarness {
+    /// A batch of these events, as the engine hands it to this output.
+    pub fn batch(&self, events: Vec<Event>) -> OutputBatch {
+        let all = Selection::all(events.len());
+        match &self.encoder {
+            None => OutputBatch::new(Arc::new(FilteredBatch::new(events, Vec::new())), all),
+            Some(encoder) => {
+                let encoded =
+                    encoder.lock().unwrap_or_else(PoisonError::into_inner).encode(&mut events.iter());
+                OutputBatch::of_encoded(Arc::new(FilteredBatch::new(Vec::new(), Vec::new())), all, encoded)
+            }
+        }
+    }
 }
 
 /// Dead letters kept in memory.

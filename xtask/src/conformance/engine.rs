@@ -6,8 +6,8 @@ use super::judge::Outcome;
 use crate::json::Json;
 use anyhow::{Context as _, Result, bail};
 use ferrostash_conf::{
-    ConfKind, ConfSettings, Diagnostics, PipelineConf, PluginBlock, PluginKind, Protocol, SourceMap, Vars,
-    grammar, lower,
+    ConfKind, ConfSettings, Diagnostic, Diagnostics, PipelineConf, PluginBlock, PluginKind, Protocol,
+    SourceMap, Vars, grammar, lower,
 };
 use ferrostash_event::{Event, Timestamp};
 use ferrostash_pipeline::{BuildParts, BuiltPipeline, FailedConditions, Program};
@@ -108,10 +108,11 @@ impl<'c> Scene<'c> {
         Outcome::Refused { sentence, report }
     }
 
-    /// Builds a whole pipeline and throws it away.
+    /// Builds a whole pipeline and throws it away, after a look whether it could start.
     fn build_all(&self, config: &str) -> Outcome {
-        match self.build(config) {
-            Ok(_) => Outcome::Accepted,
+        match self.build(config).map(|built| built.check_start()) {
+            Ok(Ok(())) => Outcome::Accepted,
+            Ok(Err(failure)) => Outcome::Refused { sentence: failure.to_string(), report: String::new() },
             Err(refused) => refused,
         }
     }
@@ -228,6 +229,9 @@ impl<'c> Scene<'c> {
     }
 }
 
+/// The class of Logstash's complaint about values that its parser takes and the making of a plugin doesn't.
+const LATER_THAN_PARSING: &str = "Java::JavaLang::IllegalStateException";
+
 /// Grammar and structure are asked, no plugin is looked up.
 fn parse(scene: &Scene<'_>, config: &str) -> Outcome {
     let (sources, mut diagnostics) = (scene.sources(config), Diagnostics::new());
@@ -237,7 +241,15 @@ fn parse(scene: &Scene<'_>, config: &str) -> Outcome {
             Err(diagnostic) => diagnostics.push(*diagnostic),
         }
     }
-    if diagnostics.has_errors() { scene.refused(&diagnostics, &sources) } else { Outcome::Accepted }
+    let mut of_the_parser = Diagnostics::new();
+    let is_later = |diagnostic: &&Diagnostic| {
+        diagnostic.logstash.as_ref().is_some_and(|error| error.class == LATER_THAN_PARSING)
+    };
+    diagnostics.iter().filter(|it| !is_later(it)).for_each(|it| of_the_parser.push(it.clone()));
+    match of_the_parser.has_errors() {
+        true => scene.refused(&of_the_parser, &sources),
+        false => Outcome::Accepted,
+    }
 }
 
 fn codec_block(input: &PluginBlock) -> Option<PluginBlock> {

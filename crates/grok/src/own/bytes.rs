@@ -136,11 +136,7 @@ impl Next {
 
     /// With a condition on the next byte.
     pub(super) fn only(self, bytes: &Bytes) -> Self {
-        Self {
-            after_word: self.after_word & *bytes,
-            after_other: self.after_other & *bytes,
-            sure: false,
-        }
+        Self { after_word: self.after_word & *bytes, after_other: self.after_other & *bytes, sure: false }
     }
 
     /// With a condition that bytes don't show.

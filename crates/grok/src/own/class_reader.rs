@@ -204,8 +204,8 @@ impl Reader<'_> {
         let length = 1 + name.len() + 2;
         let (name, negated) = name.strip_prefix('^').map_or((name, false), |name| (name, true));
         const NAMES: [&str; 14] = [
-            "alnum", "alpha", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space", "upper",
-            "xdigit", "ascii", "word",
+            "alnum", "alpha", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space",
+            "upper", "xdigit", "ascii", "word",
         ];
         let mut set = NAMES.contains(&name).then(|| CharSet::property(name)).flatten().ok_or(odd)?;
         if negated {

@@ -530,9 +530,7 @@ fn asserted(assert: Assert, next: Next) -> Next {
         Assert::LineEnd | Assert::TextEndOrNewline => next.only(&(Bytes::AT_END | Bytes::of(b'\n'))),
         Assert::LineStart | Assert::TextStart | Assert::SearchStart => next.unsure(),
         // A character beyond ASCII may be a letter or not.
-        Assert::WordBoundary => {
-            Next { after_word: next.after_word.without(&word), ..next.unsure() }
-        }
+        Assert::WordBoundary => Next { after_word: next.after_word.without(&word), ..next.unsure() },
         Assert::NoWordBoundary => {
             let beyond = Bytes::ALL.without(&word).without(&ascii());
             Next { after_word: next.after_word & (word | beyond), ..next.unsure() }
@@ -554,9 +552,7 @@ fn first(node: &Node, next: Next) -> Next {
         Node::Literal(text) => text.first().map_or(next, |byte| Next::from(Bytes::of(*byte))),
         Node::Set(set) => Next::from(Bytes::leading(set)),
         Node::Concat(nodes) => nodes.iter().rev().fold(next, |next, node| first(node, next)),
-        Node::Alt(nodes) => {
-            nodes.iter().fold(Next::never(), |all, node| all.or(first(node, next)))
-        }
+        Node::Alt(nodes) => nodes.iter().fold(Next::never(), |all, node| all.or(first(node, next))),
         Node::Repeat(repeat) => {
             let inner = &repeat.node;
             let again = if repeat.max > 1 { first(inner, Next::never()).or(next) } else { next };

@@ -350,7 +350,9 @@ impl Machine<'_> {
                 Frame::Greedy { place, low, position } => {
                     let (Op::Greedy(run), next) = self.step(place) else { continue };
                     let run = &self.program.runs[run as usize];
-                    let Some(end) = self.give_back(run, low as usize, position as usize - 1) else { continue };
+                    let Some(end) = self.give_back(run, low as usize, position as usize - 1) else {
+                        continue;
+                    };
                     if end > low as usize {
                         self.push(Frame::Greedy { place, low, position: end as u32 })?;
                     }
@@ -554,7 +556,8 @@ impl Machine<'_> {
         }
         let table = &self.program.tables[usize::from(run.follow.table)];
         let may_end = |at: &usize| {
-            table[symbol(text, *at)] & run.follow.mask != 0 && text.get(*at).is_none_or(|byte| byte & 0xC0 != 0x80)
+            table[symbol(text, *at)] & run.follow.mask != 0
+                && text.get(*at).is_none_or(|byte| byte & 0xC0 != 0x80)
         };
         (low..=high).rev().find(may_end)
     }

@@ -35,8 +35,17 @@ pub(super) struct Parsed {
 /// Reads an expression. `named` says that it has named groups, so that plain ones don't capture.
 pub(super) fn parse(text: &str, named: bool, dot_all: bool) -> Result<Parsed, Unsupported> {
     let flags = Flags { dot_all, ..Flags::default() };
-    let mut reader =
-        Reader { text, at: 0, named, flags, groups: 1, depth: 0, parts: 0, ignores_case: false, behind: false };
+    let mut reader = Reader {
+        text,
+        at: 0,
+        named,
+        flags,
+        groups: 1,
+        depth: 0,
+        parts: 0,
+        ignores_case: false,
+        behind: false,
+    };
     let node = reader.alternatives()?;
     if reader.at < text.len() {
         return Err(Unsupported("unmatched parenthesis"));
@@ -472,9 +481,7 @@ fn nest(node: Node, sign: Sign) -> Result<Node, Unsupported> {
                 Reduction::Keep => repeat(Node::Repeat(Box::new(inner)), sign.min, sign.max, sign.greedy),
                 Reduction::Inner => Node::Repeat(Box::new(inner)),
                 Reduction::One(min, max, greedy) => repeat(inner.node, min, max, greedy),
-                Reduction::LazyPlus => {
-                    repeat(repeat(inner.node, 1, INFINITE, true), 0, 1, false)
-                }
+                Reduction::LazyPlus => repeat(repeat(inner.node, 1, INFINITE, true), 0, 1, false),
             })
         }
         (None, _) if inner.min == inner.max && sign.min == sign.max => {

@@ -53,7 +53,10 @@ pub(super) enum Op {
     /// One byte.
     Byte(u8),
     /// A text.
-    Text { at: u32, length: u32 },
+    Text {
+        at: u32,
+        length: u32,
+    },
     /// An ASCII character of a set.
     Ascii(Probe),
     /// A character of a set with all characters beyond ASCII.
@@ -64,9 +67,15 @@ pub(super) enum Op {
     Star(Probe),
     Plus(Probe),
     /// Everything up to the first of these bytes or the end, at least `min` (0 or 1) characters.
-    Until { bytes: [u8; 3], count: u8, min: u8 },
+    Until {
+        bytes: [u8; 3],
+        count: u8,
+        min: u8,
+    },
     /// All that is left, of at least `min` (0 or 1) characters.
-    Rest { min: u8 },
+    Rest {
+        min: u8,
+    },
     /// As many characters of a set as allowed.
     Span(u32),
     /// The same, but some may be given back.
@@ -74,9 +83,16 @@ pub(super) enum Op {
     /// As few characters of a set as needed.
     Lazy(u32),
     /// Two ways: `first`, then `next`. Each only on the bytes of its set.
-    Fork { first: Place, table: u16, first_mask: u8, next_mask: u8 },
+    Fork {
+        first: Place,
+        table: u16,
+        first_mask: u8,
+        next_mask: u8,
+    },
     /// Two ways: `first`, then `next`.
-    Try { first: Place },
+    Try {
+        first: Place,
+    },
     /// One way for each byte.
     Dispatch(u32),
     /// Notes the position in a slot.
@@ -84,33 +100,64 @@ pub(super) enum Op {
     /// A condition on the place.
     Assert(Assert),
     /// A condition on the next byte.
-    Peek { probe: Probe, negate: bool },
+    Peek {
+        probe: Probe,
+        negate: bool,
+    },
     /// A condition on the byte before, which is ASCII.
-    BehindAscii { probe: Probe, negate: bool },
+    BehindAscii {
+        probe: Probe,
+        negate: bool,
+    },
     /// A condition on the character before.
-    Behind { set: u16, negate: bool },
+    Behind {
+        set: u16,
+        negate: bool,
+    },
     /// Some characters back.
     Back(u32),
     /// Begins what is matched in one way only.
-    Enter { register: u32 },
+    Enter {
+        register: u32,
+    },
     /// Ends it, forgetting other ways.
-    Leave { register: u32, captures: bool },
+    Leave {
+        register: u32,
+        captures: bool,
+    },
     /// Begins what must match here without being consumed.
-    EnterLook { register: u32 },
+    EnterLook {
+        register: u32,
+    },
     /// Ends it.
-    LeaveLook { register: u32, captures: bool },
+    LeaveLook {
+        register: u32,
+        captures: bool,
+    },
     /// Begins what must not match here; then it goes on at `after`.
-    EnterNot { register: u32, after: Place },
+    EnterNot {
+        register: u32,
+        after: Place,
+    },
     /// It did match.
-    LeaveNot { register: u32 },
+    LeaveNot {
+        register: u32,
+    },
     /// Begins counting.
-    CountFrom { register: u32 },
+    CountFrom {
+        register: u32,
+    },
     /// Once more, or on.
     Count(u32),
     /// Notes the position.
-    Mark { register: u32 },
+    Mark {
+        register: u32,
+    },
     /// Goes on at `exit` when the position is still the same.
-    Check { register: u32, exit: Place },
+    Check {
+        register: u32,
+        exit: Place,
+    },
 }
 
 /// How a set knows its characters.

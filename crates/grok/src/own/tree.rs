@@ -134,10 +134,9 @@ impl Node {
             Node::Literal(_) | Node::Set(_) | Node::Assert(_) => 1,
             Node::Concat(nodes) | Node::Alt(nodes) => 1 + nodes.iter().map(Node::size).sum::<usize>(),
             Node::Repeat(repeat) => 1 + repeat.node.size(),
-            Node::Capture(_, node)
-            | Node::Group(node, _)
-            | Node::Atomic(node)
-            | Node::Ahead { node, .. } => 2 + node.size(),
+            Node::Capture(_, node) | Node::Group(node, _) | Node::Atomic(node) | Node::Ahead { node, .. } => {
+                2 + node.size()
+            }
             Node::Behind { alternatives, .. } => {
                 2 + alternatives.iter().map(|(_, node)| 1 + node.size()).sum::<usize>()
             }

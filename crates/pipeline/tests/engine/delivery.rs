@@ -226,6 +226,13 @@ async fn what_cannot_start_closes_what_could() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn filters_alone_start_and_are_at_their_end() {
+    let built = built_on(&Bus::default(), "main", "filter { mark { with => '.' } }");
+    let pipeline = try_start(built, settings(), Arc::default()).await.unwrap();
+    assert_eq!(pipeline.wait().await, EndReason::Finished);
+}
+
+#[tokio::test(start_paused = true)]
 async fn events_without_an_answer_reach_the_dead_letter_queue() {
     let grave = Arc::<crate::pipe::Grave>::default();
     let settings = Settings { dead_letter_conditions: true, ..settings() };
