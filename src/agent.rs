@@ -55,6 +55,20 @@ pub(crate) struct Managed {
     tried: Mutex<Option<String>>,
 }
 
+impl Managed {
+    fn has_tried(&self, hash: &str) -> bool {
+        self.tried.lock().unwrap_or_else(PoisonError::into_inner).as_deref() == Some(hash)
+    }
+
+    fn set_tried(&self, hash: String) {
+        *self.tried.lock().unwrap_or_else(PoisonError::into_inner) = Some(hash);
+    }
+
+    fn forget_tried(&self) {
+        *self.tried.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
 /// What became of reloads.
 #[derive(Default)]
 pub(crate) struct Reloads {
@@ -114,11 +128,7 @@ impl Agent {
     }
 
     /// Starts the pipelines and looks after them until the process is to end.
-    pub(crate) async fn run(&self, pipelines: Vec<PipelineSettings>) -> Ending {
-        let Ok(mut signals) = Signals::new() else {
-            tracing::error!(target: "logstash.agent", "signals can't be watched");
-            return Ending::Failed;
-        };
+    pub(crate) async fn run(&self, pipelines: Vec<PipelineSettings>, mut signals: Signals) -> Ending {
         for settings in &pipelines {
             self.create(Draft::read(settings, &self.workshop.vars)).await;
         }
@@ -147,6 +157,8 @@ impl Agent {
                     }
                     Asked::Reload => {
                         tracing::warn!(target: "logstash.runner", "SIGHUP received.");
+                        // What it names may have changed, such as a folder of patterns: try again, whatever failed.
+                        self.view.pipelines().iter().for_each(|known| known.forget_tried());
                         self.converge().await;
                     }
                 },
@@ -205,7 +217,7 @@ impl Agent {
 
     async fn reload(&self, old: &Arc<Managed>, draft: Draft) {
         let (id, hash) = (draft.settings.id.clone(), draft.hash().to_owned());
-        if old.tried.lock().unwrap_or_else(PoisonError::into_inner).as_ref() == Some(&hash) {
+        if old.has_tried(&hash) {
             return;
         }
         let refuse = |invalid: &Invalid| {
@@ -214,7 +226,7 @@ impl Agent {
             invalid.log("Reload", &id);
         };
         if !old.settings.reloadable || !old.running.is_reloadable() {
-            *old.tried.lock().unwrap_or_else(PoisonError::into_inner) = Some(hash);
+            old.set_tried(hash);
             return refuse(&Invalid::plain(
                 "Cannot reload pipeline, because the existing pipeline is not reloadable",
             ));
@@ -223,7 +235,7 @@ impl Agent {
         let (built, warnings) = match draft.build(&self.workshop) {
             Ok(built) => built,
             Err(invalid) => {
-                *old.tried.lock().unwrap_or_else(PoisonError::into_inner) = Some(hash);
+                old.set_tried(hash);
                 return refuse(&invalid);
             }
         };
@@ -237,7 +249,7 @@ impl Agent {
             }
             Err(invalid) => {
                 // The old pipeline has ended: its port may be what the new one failed to get.
-                *old.tried.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                old.forget_tried();
                 refuse(&invalid);
             }
         }
@@ -376,7 +388,8 @@ enum Asked {
     Reload,
 }
 
-struct Signals {
+/// The signals that the process answers, instead of being ended by them.
+pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
@@ -385,7 +398,8 @@ struct Signals {
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Signals> {
+    /// Watches them from now on, within a runtime.
+    pub(crate) fn new() -> std::io::Result<Signals> {
         Ok(Signals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,

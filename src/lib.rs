@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use std::sync::Arc;
 
-use agent::{Agent, Ending};
+use agent::{Agent, Ending, Signals};
 use api::Node;
 use cli::{Action, exit};
 use data_dir::DataDir;
@@ -149,6 +149,14 @@ fn serve(
     let node = Node::new(&settings, &data.node_id, &workshop.registry);
     let agent = Agent::new(settings, inputs, workshop, handles);
     let ending = runtimes.0.block_on(async {
+        // Before anybody can know that the process is there.
+        let signals = match Signals::new() {
+            Ok(signals) => signals,
+            Err(error) => {
+                tracing::error!(target: "logstash.agent", fatal = true, "signals can't be watched: {error}");
+                return Ending::Failed;
+            }
+        };
         if api_settings.enabled {
             match api::start(&api_settings, node, Arc::clone(&agent.view)).await {
                 Ok(address) => tracing::info!(
@@ -163,7 +171,7 @@ fn serve(
                 }
             }
         }
-        agent.run(pipelines).await
+        agent.run(pipelines, signals).await
     });
     if ending != Ending::Now {
         tracing::info!(target: "logstash.runner", "Logstash shut down.");

@@ -223,6 +223,7 @@ fn the_ledger_is_balanced_at_the_end() {
     start.file("config/pipelines.yml", text);
     let mut process = start.start();
     process.wait_for("Pipeline terminated");
+    process.wait_for("Pipelines running");
     let stats = process.json("/_node/stats");
     let ledger = &stats["pipelines"]["ends"]["ledger"];
     assert_eq!((number(&ledger["received"]), number(&ledger["accepted"])), (500, 500), "{ledger}");

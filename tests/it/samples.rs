@@ -133,7 +133,7 @@ fn python_libraries_come_out_alike() {
 fn mdaemon(elasticsearch: &Elasticsearch, exports: &[&str]) -> Ferrostash {
     let start = Start::pipeline(&["-f", &conf("mdaemon.conf")]);
     for name in exports {
-        start.file(&format!("logs/{name}"), &sample(name));
+        start.file(&format!("logs/{name}"), sample(name));
     }
     let logs = start.folder().join("logs/MDaemon-*-Routing.log");
     start.env("MDAEMON_LOGS", logs).env("ES_HOSTS", elasticsearch.url()).start()
@@ -196,7 +196,7 @@ fn apache_logs_of_both_kinds() {
     let elasticsearch = Elasticsearch::start();
     let start = Start::pipeline(&["-f", &conf("apache.conf")]);
     for name in ["apache-access.log", "apache-error.log"] {
-        start.file(&format!("logs/{name}"), &sample(name));
+        start.file(&format!("logs/{name}"), sample(name));
     }
     let logs = start.folder().join("logs/*.log");
     let mut process = start.env("APACHE_LOGS", logs).env("ES_HOSTS", elasticsearch.url()).start();
@@ -223,7 +223,7 @@ fn syslog_over_tcp_and_from_a_file() {
     let unreadable = start.folder().join("unreadable.json");
     let lines = sample("syslog.log");
     let lines: Vec<_> = lines.lines().collect();
-    let file = start.file("file.log", &format!("{}\n", lines[4..].join("\n")));
+    let file = start.file("file.log", format!("{}\n", lines[4..].join("\n")));
     let start = start.env("SYSLOG_HOST", "127.0.0.1").env("SYSLOG_PORT", port.to_string());
     let mut process = start.env("SYSLOG_FILES", file).env("SYSLOG_UNREADABLE", &unreadable).start();
     let mut tcp = process.connect(port);

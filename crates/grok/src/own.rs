@@ -30,7 +30,7 @@ use memchr::{memchr, memchr2, memchr3};
 
 use self::bytes::END;
 use self::class::CharSet;
-use self::machine::{Budget, Machine, NOWHERE, Scratch, width};
+use self::machine::{Budget, Halt, Machine, NOWHERE, Scratch, width};
 use self::program::Program;
 use self::tree::{Assert, INFINITE, Node};
 use crate::matcher::{Captures, GroupName, MatchError, Matcher};
@@ -86,6 +86,9 @@ impl OwnMatcher {
     ) -> Result<Self, parse::Unsupported> {
         let parsed = parse::parse(text, !names.is_empty(), dot_all)?;
         let node = simplify::simplify(parsed.node);
+        if begins_oddly(&node, &mut false) == Some(true) {
+            return Err(parse::Unsupported("a condition before `.*`"));
+        }
         let program = compile::compile(&node)?;
         let required = node.required_literal().map(|text| Finder::new(text).into_owned());
         Ok(Self {
@@ -145,26 +148,34 @@ impl OwnMatcher {
     ) -> Result<Option<Range<usize>>, MatchError> {
         let text = machine.subject.as_bytes();
         let mut next = Some(machine.origin);
-        // Where the required text was found last.
-        let mut required = 0;
-        let mut failed = false;
+        // The required text is somewhere behind each place before this one.
+        let mut hopeful = 0;
+        let mut doubtful = false;
         while let Some(at) = next.and_then(|at| self.next_start(text, at, machine.origin)) {
-            if failed && at >= required {
-                match &self.required {
-                    Some(finder) => match finder.find(text.get(at..).unwrap_or_default()) {
-                        Some(length) => required = at + length + 1,
-                        None => return Ok(None),
-                    },
-                    None => required = usize::MAX,
+            if doubtful && at >= hopeful {
+                match self.find_required(text, at) {
+                    Some(place) => hopeful = place + 1,
+                    None => return Ok(None),
                 }
             }
-            if let Some(end) = machine.run::<SAVE>(at)? {
-                return Ok(Some(at..end));
+            match machine.run::<SAVE>(at) {
+                Ok(Some(end)) => return Ok(Some(at..end)),
+                Ok(None) => next = text.get(at).map(|byte| at + width(*byte)),
+                // The same place again, unless the required text is missing.
+                Err(Halt::Doubt) => {}
+                Err(Halt::Error(error)) => return Err(error),
             }
-            failed = true;
-            next = text.get(at).map(|byte| at + width(*byte));
+            doubtful = true;
         }
         Ok(None)
+    }
+
+    /// Where text that every match has is found at or after a place.
+    fn find_required(&self, text: &[u8], at: usize) -> Option<usize> {
+        match &self.required {
+            Some(finder) => finder.find(text.get(at..)?).map(|length| at + length),
+            None => Some(text.len()),
+        }
     }
 
     /// The first place at or after `at` where a match may begin.
@@ -205,19 +216,59 @@ fn start_of(node: &Node) -> Start {
         Node::Assert(Assert::TextStart) => Start::Text,
         Node::Assert(Assert::SearchStart) => Start::Here,
         Node::Assert(Assert::LineStart) => Start::Line,
-        Node::Concat(nodes) => nodes.first().map_or(Start::Anywhere, start_of),
+        Node::Concat(nodes) => match nodes.as_slice() {
+            // See below: Oniguruma does not look for another line then.
+            [Node::Assert(Assert::LineStart), next, ..] if is_greedy_dot(next) => start_of(next),
+            [first, ..] => start_of(first),
+            [] => Start::Anywhere,
+        },
         Node::Capture(_, node) => start_of(node),
         // From each place it tries all ends that it would try from any later one.
-        Node::Repeat(repeat) if repeat.min == 0 && repeat.max == INFINITE => match &repeat.node {
+        Node::Repeat(repeat) if repeat.min <= 1 && repeat.max == INFINITE => match &repeat.node {
             Node::Set(set) if *set == CharSet::all() => Start::Here,
-            Node::Set(set) => {
-                let mut outside = set.clone();
-                outside.negate();
-                if outside.single() == Some('\n') { Start::Line } else { Start::Anywhere }
-            }
+            Node::Set(set) if set.single_outside() == Some('\n') => Start::Line,
             _ => Start::Anywhere,
         },
         _ => Start::Anywhere,
+    }
+}
+
+/// Whether it is `.*` or `.+`, possibly captured.
+fn is_greedy_dot(node: &Node) -> bool {
+    match node {
+        Node::Repeat(repeat) => repeat.greedy && start_of(node) != Start::Anywhere,
+        Node::Capture(_, node) | Node::Atomic(node) => is_greedy_dot(node),
+        Node::Concat(nodes) => nodes.first().is_some_and(is_greedy_dot),
+        _ => false,
+    }
+}
+
+/// Whether an expression begins with a condition and `.*`, or `None` while there were conditions only. From `.*` at the
+/// beginning Oniguruma concludes that only the first place need be tried, even when a condition before it does not
+/// hold there; so that it misses matches, in Ruby too.
+fn begins_oddly(node: &Node, conditioned: &mut bool) -> Option<bool> {
+    match node {
+        Node::Empty | Node::Assert(Assert::TextStart | Assert::LineStart | Assert::SearchStart) => None,
+        Node::Behind { negate: false, .. } => None,
+        Node::Assert(_) | Node::Ahead { .. } | Node::Behind { .. } => {
+            *conditioned = true;
+            None
+        }
+        Node::Literal(_) | Node::Set(_) => Some(false),
+        Node::Concat(nodes) => nodes.iter().find_map(|node| begins_oddly(node, conditioned)),
+        Node::Alt(nodes) => {
+            let all = nodes.iter().all(|node| begins_oddly(node, &mut conditioned.clone()) == Some(true));
+            Some(all)
+        }
+        Node::Capture(_, node) | Node::Group(node, _) | Node::Atomic(node) => begins_oddly(node, conditioned),
+        Node::Repeat(repeat) => match &repeat.node {
+            Node::Set(set) => {
+                let dot = *set == CharSet::all() || set.single_outside() == Some('\n');
+                Some(dot && repeat.max == INFINITE && repeat.greedy && *conditioned)
+            }
+            node if repeat.min > 0 => begins_oddly(node, conditioned),
+            _ => Some(false),
+        },
     }
 }
 

@@ -147,6 +147,13 @@ impl CharSet {
         }
     }
 
+    /// The only character that is not in the set.
+    pub(super) fn single_outside(&self) -> Option<char> {
+        let mut outside = self.clone();
+        outside.negate();
+        outside.single()
+    }
+
     /// The first bytes of the members beyond ASCII, as a range for each range of members.
     pub(super) fn lead_bytes(&self) -> impl Iterator<Item = (u8, u8)> {
         self.high.iter().map(|&(low, high)| (lead_byte(low), lead_byte(high)))

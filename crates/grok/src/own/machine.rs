@@ -64,20 +64,30 @@ enum Frame {
     Register { register: u32, before: u32 },
 }
 
+/// Why a machine stopped without an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Halt {
+    /// It has taken long, for the first time: there may be a cheaper way to see that nothing matches.
+    Doubt,
+    /// The search is given up.
+    Error(MatchError),
+}
+
 /// Bounds the time of a search.
 #[derive(Debug)]
 pub(super) struct Budget {
     steps: u32,
     timeout: Option<Duration>,
     deadline: Option<Instant>,
+    doubted: bool,
 }
 
 impl Budget {
     pub(super) fn new(timeout: Option<Duration>) -> Self {
-        Self { steps: STEPS_PER_LOOK, timeout, deadline: None }
+        Self { steps: STEPS_PER_LOOK, timeout, deadline: None, doubted: false }
     }
 
-    fn spend(&mut self, steps: u32) -> Result<(), MatchError> {
+    fn spend(&mut self, steps: u32) -> Result<(), Halt> {
         match self.steps.checked_sub(steps) {
             Some(left) => {
                 self.steps = left;
@@ -89,12 +99,16 @@ impl Budget {
 
     /// The first look starts the clock, so that ordinary searches never read it.
     #[cold]
-    fn look(&mut self) -> Result<(), MatchError> {
+    fn look(&mut self) -> Result<(), Halt> {
         self.steps = STEPS_PER_LOOK;
-        let Some(timeout) = self.timeout else { return Ok(()) };
-        let now = Instant::now();
-        let deadline = *self.deadline.get_or_insert_with(|| now.checked_add(timeout).unwrap_or(now));
-        if now >= deadline { Err(MatchError::Timeout) } else { Ok(()) }
+        if let Some(timeout) = self.timeout {
+            let now = Instant::now();
+            let deadline = *self.deadline.get_or_insert_with(|| now.checked_add(timeout).unwrap_or(now));
+            if now >= deadline {
+                return Err(Halt::Error(MatchError::Timeout));
+            }
+        }
+        if std::mem::replace(&mut self.doubted, true) { Ok(()) } else { Err(Halt::Doubt) }
     }
 }
 
@@ -118,7 +132,7 @@ impl Machine<'_> {
     }
 
     /// Matches at `start`, and gives the end of the match. Slots are written if `SAVE`.
-    pub(super) fn run<const SAVE: bool>(&mut self, start: usize) -> Result<Option<usize>, MatchError> {
+    pub(super) fn run<const SAVE: bool>(&mut self, start: usize) -> Result<Option<usize>, Halt> {
         let text = self.subject.as_bytes();
         let program = self.program;
         let mut position = start;
@@ -320,7 +334,7 @@ impl Machine<'_> {
     // ---- the stack
 
     #[inline]
-    fn push(&mut self, frame: Frame) -> Result<(), MatchError> {
+    fn push(&mut self, frame: Frame) -> Result<(), Halt> {
         if self.scratch.stack.len() == self.scratch.stack.capacity() {
             self.grow()?;
         }
@@ -329,16 +343,16 @@ impl Machine<'_> {
     }
 
     #[cold]
-    fn grow(&mut self) -> Result<(), MatchError> {
+    fn grow(&mut self) -> Result<(), Halt> {
         if self.scratch.stack.len() >= STACK_ENTRIES_MAX {
-            return Err(MatchError::TooComplex);
+            return Err(Halt::Error(MatchError::TooComplex));
         }
         self.scratch.stack.reserve(64.max(self.scratch.stack.len()));
         Ok(())
     }
 
     /// The latest way not taken, with everything undone since.
-    fn come_back(&mut self) -> Result<Option<(Place, usize)>, MatchError> {
+    fn come_back(&mut self) -> Result<Option<(Place, usize)>, Halt> {
         self.budget.spend(1)?;
         while let Some(frame) = self.scratch.stack.pop() {
             match frame {
@@ -413,19 +427,19 @@ impl Machine<'_> {
     }
 
     #[inline]
-    fn save(&mut self, slot: u32, position: usize) -> Result<(), MatchError> {
+    fn save(&mut self, slot: u32, position: usize) -> Result<(), Halt> {
         let before = std::mem::replace(&mut self.scratch.slots[slot as usize], position as u32);
         // Without a way to come back to, nobody will want to know.
         if self.scratch.stack.is_empty() { Ok(()) } else { self.push(Frame::Slot { slot, before }) }
     }
 
-    fn set_register(&mut self, register: u32, value: u32) -> Result<(), MatchError> {
+    fn set_register(&mut self, register: u32, value: u32) -> Result<(), Halt> {
         let before = std::mem::replace(&mut self.scratch.registers[register as usize], value);
         self.push(Frame::Register { register, before })
     }
 
     /// Where a counted repeat goes on.
-    fn count(&mut self, count: &Count, exit: Place, position: usize) -> Result<Place, MatchError> {
+    fn count(&mut self, count: &Count, exit: Place, position: usize) -> Result<Place, Halt> {
         let rounds = self.scratch.registers[count.register as usize];
         let position = position as u32;
         if rounds >= count.max {
@@ -442,7 +456,7 @@ impl Machine<'_> {
     }
 
     /// One more round only if what comes after fails. The round's number is noted below the way to it.
-    fn count_lazily(&mut self, count: &Count, exit: Place, position: u32) -> Result<Place, MatchError> {
+    fn count_lazily(&mut self, count: &Count, exit: Place, position: u32) -> Result<Place, Halt> {
         let rounds = self.scratch.registers[count.register as usize];
         self.set_register(count.register, rounds.saturating_add(1))?;
         self.push(Frame::Way { place: count.body, position })?;
@@ -474,7 +488,7 @@ impl Machine<'_> {
 
     /// Counts long runs as steps.
     #[inline]
-    fn ran(&mut self, length: usize) -> Result<(), MatchError> {
+    fn ran(&mut self, length: usize) -> Result<(), Halt> {
         if length < RUN_BYTES_PER_STEP {
             return Ok(());
         }
@@ -483,7 +497,7 @@ impl Machine<'_> {
 
     /// The end of the bytes of a set from a position on.
     #[inline]
-    fn star(&mut self, probe: Probe, position: usize) -> Result<usize, MatchError> {
+    fn star(&mut self, probe: Probe, position: usize) -> Result<usize, Halt> {
         let table = &self.program.tables[usize::from(probe.table)];
         let rest = &self.subject.as_bytes()[position..];
         let length = rest.iter().position(|byte| table[usize::from(*byte)] & probe.mask == 0);
@@ -514,7 +528,7 @@ impl Machine<'_> {
 
     /// Where a run has its least number of characters, and where it ends at the latest.
     #[inline]
-    fn span(&mut self, run: &Run, position: usize) -> Result<Option<(usize, usize)>, MatchError> {
+    fn span(&mut self, run: &Run, position: usize) -> Result<Option<(usize, usize)>, Halt> {
         let text = self.subject.as_bytes();
         if run.kind == Kind::Ascii {
             let table = &self.program.tables[usize::from(run.probe.table)];
@@ -568,7 +582,7 @@ impl Machine<'_> {
         run: &Run,
         position: usize,
         count: u32,
-    ) -> Result<Option<(usize, u32)>, MatchError> {
+    ) -> Result<Option<(usize, u32)>, Halt> {
         let text = self.subject.as_bytes();
         if let (Some(byte), true, INFINITE) = (run.follow_byte, run.everything, run.max) {
             let found = memchr(byte, &text[position..]);

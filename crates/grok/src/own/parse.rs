@@ -514,9 +514,9 @@ fn checked(node: Node) -> Result<Node, Unsupported> {
     match &node {
         Node::Repeat(repeat) if repeat.max == 0 => Err(Unsupported("a repeat of zero times")),
         Node::Repeat(repeat)
-            if repeat.max > 1 && repeat.node.is_nullable() && (repeat.min > 1 || repeat.max != INFINITE) =>
+            if repeat.max > 1 && repeat.node.is_nullable() && (repeat.min > 0 || repeat.max != INFINITE) =>
         {
-            Err(Unsupported("an interval of what may be empty"))
+            Err(Unsupported("a counted repeat of what may be empty"))
         }
         _ => Ok(node),
     }
