@@ -22,7 +22,6 @@ use agent::{Agent, Ending, Signals};
 use api::Node;
 use cli::{Action, exit};
 use data_dir::DataDir;
-use ferrostash_conf::Vars;
 use ferrostash_pipeline::Runtimes;
 use ferrostash_plugin::Bus;
 use generation::{Draft, Workshop};
@@ -44,7 +43,7 @@ pub fn run(
             // Variables that are not UTF-8 can be no setting and no `${VAR}`.
             let env =
                 env.into_iter().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
-            start(Inputs { flags, env: env.collect(), keystore: None }, &warnings)
+            start(Inputs { flags, env: env.collect() }, &warnings)
         }
         Err(error) => failed(&error),
     }
@@ -74,7 +73,7 @@ fn start(inputs: Inputs, warnings: &[String]) -> ExitCode {
     let workshop = Workshop {
         registry: plugins::registry(),
         bus: Bus::default(),
-        vars: variables(&inputs),
+        vars: inputs.variables(),
         path_data: settings.value.path_data.clone(),
         host: host_name(),
     };
@@ -82,12 +81,6 @@ fn start(inputs: Inputs, warnings: &[String]) -> ExitCode {
         true => test(&pipelines.value, &workshop),
         false => serve(settings.value, inputs, pipelines.value, workshop),
     }
-}
-
-/// The environment, with `PWD` as it is: what a parent process left in it may be another folder.
-fn variables(inputs: &Inputs) -> Vars {
-    let here = std::env::current_dir().map(|dir| ("PWD".to_owned(), dir.display().to_string()));
-    Vars::new().with_environment(inputs.env.clone()).with_environment(here.ok())
 }
 
 /// `-t`: builds every pipeline, opens nothing.

@@ -28,6 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use config::ConfigError;
+use ferrostash_conf::Vars;
 
 pub(crate) use self::kind::choice;
 use self::kind::{Kind, Raw};
@@ -39,8 +40,7 @@ pub use self::pipeline::{
 use self::problem::{Origin, SourceFile};
 pub use self::problem::{Problem, Problems};
 use self::table::{SETTINGS, Setting, Status};
-pub use self::variables::KeystoreLookup;
-use self::variables::{Variables, refine};
+use self::variables::{expand, refine};
 use self::yaml::{Node, NodeKind};
 use crate::logging::{LogFormat, LogLevel, LogSettings};
 
@@ -68,13 +68,13 @@ pub struct Inputs {
     pub flags: Vec<Flag>,
     /// The environment.
     pub env: BTreeMap<String, String>,
-    /// The keystore, when there is one; it is asked before the environment.
-    pub keystore: Option<Box<KeystoreLookup>>,
 }
 
 impl Inputs {
-    fn variables(&self) -> Variables<'_> {
-        Variables { env: &self.env, keystore: self.keystore.as_deref() }
+    /// What `${NAME}` means: the environment, with `PWD` as it is (what a parent process left in it may be another folder).
+    pub(crate) fn variables(&self) -> Vars {
+        let here = std::env::current_dir().map(|dir| ("PWD".to_owned(), dir.display().to_string()));
+        Vars::new().with_environment(self.env.clone()).with_environment(here.ok())
     }
 
     fn path_settings(&self) -> PathBuf {
@@ -167,7 +167,7 @@ impl Settings {
         if !found.errors.is_empty() {
             return Err(Problems(found.errors));
         }
-        if settings.keystore_file.exists() && inputs.keystore.is_none() {
+        if settings.keystore_file.exists() {
             let path = settings.keystore_file.display();
             let message = format!("the keystore {path} is not read: keystores are not built yet");
             found
@@ -182,7 +182,7 @@ impl Settings {
     /// # Errors
     /// All that is wrong in pipelines.yml, at once.
     pub fn pipelines(&self, inputs: &Inputs) -> Result<Loaded<Vec<PipelineSettings>>, Problems> {
-        pipelines_yml::load(self, &self.layers, inputs.variables())
+        pipelines_yml::load(self, &self.layers, &inputs.variables())
     }
 
     /// Where a setting was set, as `file:line:column`, environment variable or flag; `None` for a default.
@@ -320,7 +320,7 @@ fn file_layer(dir: &Path, inputs: &Inputs, found: &mut Found) -> Layer {
     match yaml::parse(&file.text) {
         Ok(None) | Ok(Some(Node { kind: NodeKind::Null, .. })) => {}
         Ok(Some(Node { kind: NodeKind::Map(entries), .. })) => {
-            add_entries(&entries, "", &file, inputs.variables(), &mut layer, found);
+            add_entries(&entries, "", &file, &inputs.variables(), &mut layer, found);
         }
         Ok(Some(node)) => {
             let origin = Origin::File(Arc::clone(&file), node.span);
@@ -355,7 +355,7 @@ fn add_entries(
     entries: &[(Node, Node)],
     prefix: &str,
     file: &Arc<SourceFile>,
-    variables: Variables<'_>,
+    variables: &Vars,
     layer: &mut Layer,
     found: &mut Found,
 ) {
@@ -387,9 +387,9 @@ fn add_entries(
 }
 
 /// The value of a node, with its variables replaced.
-fn raw_of(node: &Node, kind: Kind, variables: Variables<'_>) -> Result<Raw, String> {
+fn raw_of(node: &Node, kind: Kind, variables: &Vars) -> Result<Raw, String> {
     let expanded = |text: &str, as_written: fn(String) -> Raw| {
-        let replaced = variables.expand(text).map_err(|e| e.to_string())?;
+        let replaced = expand(variables, text)?;
         Ok(replaced.map_or_else(|| as_written(text.to_owned()), |text| refine_for(kind, &text)))
     };
     match &node.kind {

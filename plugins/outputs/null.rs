@@ -1,12 +1,13 @@
 //! The `null` output.
 
-use ferrostash_conf::Options;
+use ferrostash_conf::{Options, OptionsDef};
 use ferrostash_event::Event;
 use ferrostash_plugin::{
     BatchEncoder, BuildContext, BuildResult, CodecFactory, Encoded, Output, OutputBatch, OutputContext,
     OutputError, OutputPlugin, PluginDef, output,
 };
 use futures::future::BoxFuture;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 /// Takes every event and does nothing with it: for measuring what comes before.
@@ -18,36 +19,45 @@ use std::sync::Arc;
 #[plugin(output = "null")]
 pub(crate) struct NullOptions {}
 
-pub(crate) static PLUGIN: PluginDef = output::<Null>();
+pub(crate) static PLUGIN: PluginDef = output::<Discard<NullOptions>>();
 
-#[derive(Clone)]
-struct Null;
+/// An output that does nothing, under the name that its options have.
+pub(crate) struct Discard<O>(PhantomData<fn() -> O>);
 
-impl OutputPlugin for Null {
-    type Options = NullOptions;
+impl<O> Clone for Discard<O> {
+    fn clone(&self) -> Self {
+        Discard(PhantomData)
+    }
+}
+
+impl<O: OptionsDef + 'static> OutputPlugin for Discard<O> {
+    type Options = O;
     const SHARED: bool = true;
 
-    fn build(_: NullOptions, _: Arc<dyn CodecFactory>, _: &mut BuildContext<'_>) -> BuildResult<Self> {
-        Ok(Null)
+    fn build(_: O, _: Arc<dyn CodecFactory>, _: &mut BuildContext<'_>) -> BuildResult<Self> {
+        Ok(Discard(PhantomData))
     }
 
     fn encoder(&self) -> Option<Box<dyn BatchEncoder>> {
-        Some(Box::new(Null))
+        Some(Box::new(Nothing))
     }
 }
 
-impl BatchEncoder for Null {
-    fn encode(&mut self, _: &mut dyn Iterator<Item = &Event>) -> Encoded {
-        Encoded::new((), 0, Vec::new())
-    }
-}
-
-impl Output for Null {
+impl<O> Output for Discard<O> {
     fn write<'a>(
         &'a mut self,
         _: &'a [OutputBatch],
         _: &'a OutputContext,
     ) -> BoxFuture<'a, Result<(), OutputError>> {
         Box::pin(async { Ok(()) })
+    }
+}
+
+/// The worker need not keep the events for this output.
+struct Nothing;
+
+impl BatchEncoder for Nothing {
+    fn encode(&mut self, _: &mut dyn Iterator<Item = &Event>) -> Encoded {
+        Encoded::new((), 0, Vec::new())
     }
 }

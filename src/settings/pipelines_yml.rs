@@ -10,9 +10,10 @@ use super::kind::Raw;
 use super::layers::{Layer, Layers};
 use super::problem::{Origin, Problem, Problems, SourceFile};
 use super::table::{self, SETTINGS};
-use super::variables::Variables;
+use super::variables::expand;
 use super::yaml::{self, Node, NodeKind};
 use super::{Found, Loaded, PipelineSettings, Settings, internal, nearest, order_conflict, read_text};
+use ferrostash_conf::Vars;
 
 /// Keys that Logstash drops with a note.
 const PROCESS_WIDE: [&str; 2] = ["config.reload.automatic", "config.reload.interval"];
@@ -20,7 +21,7 @@ const PROCESS_WIDE: [&str; 2] = ["config.reload.automatic", "config.reload.inter
 pub(crate) fn load(
     settings: &Settings,
     layers: &Layers,
-    variables: Variables<'_>,
+    variables: &Vars,
 ) -> Result<Loaded<Vec<PipelineSettings>>, Problems> {
     let path = settings.path_settings.join("pipelines.yml");
     if settings.pipeline.has_config() {
@@ -97,7 +98,7 @@ fn entries_of(file: &Arc<SourceFile>) -> Result<Vec<Node>, Problem> {
 struct Reader<'a> {
     file: Arc<SourceFile>,
     layers: &'a Layers,
-    variables: Variables<'a>,
+    variables: &'a Vars,
     found: Found,
 }
 
@@ -162,7 +163,7 @@ impl Reader<'_> {
 
     /// Unlike in logstash.yml, a replaced value is not refined.
     fn raw(&self, node: &Node) -> Result<Raw, String> {
-        let expand = |text: &str| self.variables.expand(text).map_err(|e| e.to_string());
+        let expand = |text: &str| expand(self.variables, text);
         match &node.kind {
             NodeKind::Null => Ok(Raw::Null),
             NodeKind::Plain(text) => Ok(expand(text)?.map_or_else(|| Raw::Plain(text.clone()), Raw::Text)),

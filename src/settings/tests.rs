@@ -124,13 +124,6 @@ fn variables_are_replaced_and_refined() {
 }
 
 #[test]
-fn the_keystore_answers_before_the_environment() {
-    let mut both = case("node.name: ${NAME}\n").env("NAME", "env");
-    both.inputs.keystore = Some(Box::new(|name| (name == "NAME").then(|| "store".to_owned())));
-    assert_eq!(both.settings().node_name, "store");
-}
-
-#[test]
 fn an_unknown_key_has_line_caret_suggestion_and_logstash_s_sentence() {
     assert_eq!(
         case("log.level: info\npipeline.worker: 2\n").errors(),
