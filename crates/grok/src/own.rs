@@ -9,15 +9,19 @@
 //!
 //! Case beyond ASCII is Oniguruma's too: an expression that ignores case matches texts beyond ASCII there.
 
+mod budget;
 mod bytes;
 mod class;
 mod class_reader;
 mod compile;
+mod first;
 mod machine;
 mod parse;
 mod program;
+mod repeat;
 mod simplify;
 mod tree;
+mod tried;
 
 use std::cell::Cell;
 use std::fmt;
@@ -28,15 +32,21 @@ use std::time::Duration;
 use memchr::memmem::Finder;
 use memchr::{memchr, memchr2, memchr3};
 
+use self::budget::{Budget, Halt};
 use self::bytes::END;
 use self::class::CharSet;
-use self::machine::{Budget, Halt, Machine, NOWHERE, Scratch, width};
+use self::machine::{Machine, NOWHERE, Scratch, width};
 use self::program::Program;
 use self::tree::{Assert, INFINITE, Node};
+use self::tried::Tried;
 use crate::matcher::{Captures, GroupName, MatchError, Matcher};
 use crate::oniguruma::OnigurumaMatcher;
 use crate::regex::PatternError;
 use crate::ruby;
+
+/// With a timeout from here on, or none, a search that takes long remembers what it has tried, and then ends soon. A shorter
+/// one is there to strike when backtracking explodes, as it does in Logstash, and events are marked by it.
+const PATIENT: Duration = Duration::from_secs(10);
 
 /// An expression compiled by this engine.
 pub(crate) struct OwnMatcher {
@@ -86,7 +96,7 @@ impl OwnMatcher {
     ) -> Result<Self, parse::Unsupported> {
         let parsed = parse::parse(text, !names.is_empty(), dot_all)?;
         let node = simplify::simplify(parsed.node);
-        if begins_oddly(&node, &mut false) == Some(true) {
+        if beginning(&node, false) == Beginning::Dots(true) {
             return Err(parse::Unsupported("a condition before `.*`"));
         }
         let program = compile::compile(&node)?;
@@ -98,7 +108,7 @@ impl OwnMatcher {
             program,
             groups: parsed.groups,
             names,
-            start: start_of(&node),
+            start: start_of(&node, !parsed.lists_all),
             required,
             ignores_case: parsed.ignores_case,
             exact: OnceLock::new(),
@@ -132,10 +142,17 @@ impl OwnMatcher {
         }
         let mut scratch = SCRATCH.take();
         let budget = Budget::new(timeout);
-        let mut machine =
-            Machine { program: &self.program, subject, origin: start, scratch: &mut scratch, budget };
+        let mut machine = Machine {
+            program: &self.program,
+            subject,
+            origin: start,
+            scratch: &mut scratch,
+            budget,
+            tried: None,
+        };
         machine.prepare(if SAVE { self.groups } else { 0 });
-        let found = self.first_match::<SAVE>(&mut machine);
+        let patient = timeout.is_none_or(|timeout| timeout >= PATIENT);
+        let found = self.first_match::<SAVE>(&mut machine, patient);
         let result = found.map(|found| found.map(|range| read(range, &scratch.slots)));
         scratch.trim();
         SCRATCH.set(scratch);
@@ -145,6 +162,7 @@ impl OwnMatcher {
     fn first_match<const SAVE: bool>(
         &self,
         machine: &mut Machine<'_>,
+        patient: bool,
     ) -> Result<Option<Range<usize>>, MatchError> {
         let text = machine.subject.as_bytes();
         let mut next = Some(machine.origin);
@@ -162,6 +180,9 @@ impl OwnMatcher {
                 Ok(Some(end)) => return Ok(Some(at..end)),
                 Ok(None) => next = text.get(at).map(|byte| at + width(*byte)),
                 // The same place again, unless the required text is missing.
+                Err(Halt::Doubt) if patient => {
+                    machine.tried = Tried::new(self.program.code.len(), text.len())
+                }
                 Err(Halt::Doubt) => {}
                 Err(Halt::Error(error)) => return Err(error),
             }
@@ -210,21 +231,24 @@ impl OwnMatcher {
     }
 }
 
-/// What the beginning of an expression says of where it can match.
-fn start_of(node: &Node) -> Start {
+/// What the beginning of an expression says of where it can match. `dots` says that sets of everything were written as
+/// dots.
+fn start_of(node: &Node, dots: bool) -> Start {
     match node {
         Node::Assert(Assert::TextStart) => Start::Text,
         Node::Assert(Assert::SearchStart) => Start::Here,
         Node::Assert(Assert::LineStart) => Start::Line,
         Node::Concat(nodes) => match nodes.as_slice() {
             // See below: Oniguruma does not look for another line then.
-            [Node::Assert(Assert::LineStart), next, ..] if is_greedy_dot(next) => start_of(next),
-            [first, ..] => start_of(first),
+            [Node::Assert(Assert::LineStart), next, ..] if dots && is_greedy_dot(next) => {
+                start_of(next, dots)
+            }
+            [first, ..] => start_of(first, dots),
             [] => Start::Anywhere,
         },
-        Node::Capture(_, node) => start_of(node),
+        Node::Capture(_, node) => start_of(node, dots),
         // From each place it tries all ends that it would try from any later one.
-        Node::Repeat(repeat) if repeat.min <= 1 && repeat.max == INFINITE => match &repeat.node {
+        Node::Repeat(repeat) if repeat.max == INFINITE => match &repeat.node {
             Node::Set(set) if *set == CharSet::all() => Start::Here,
             Node::Set(set) if set.single_outside() == Some('\n') => Start::Line,
             _ => Start::Anywhere,
@@ -236,38 +260,54 @@ fn start_of(node: &Node) -> Start {
 /// Whether it is `.*` or `.+`, possibly captured.
 fn is_greedy_dot(node: &Node) -> bool {
     match node {
-        Node::Repeat(repeat) => repeat.greedy && start_of(node) != Start::Anywhere,
+        Node::Repeat(repeat) => repeat.greedy && start_of(node, true) != Start::Anywhere,
         Node::Capture(_, node) | Node::Atomic(node) => is_greedy_dot(node),
         Node::Concat(nodes) => nodes.first().is_some_and(is_greedy_dot),
         _ => false,
     }
 }
 
-/// Whether an expression begins with a condition and `.*`, or `None` while there were conditions only. From `.*` at the
-/// beginning Oniguruma concludes that only the first place need be tried, even when a condition before it does not
-/// hold there; so that it misses matches, in Ruby too.
-fn begins_oddly(node: &Node, conditioned: &mut bool) -> Option<bool> {
+/// What an expression begins with, as far as the next function asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Beginning {
+    /// Only conditions so far, if `true`.
+    Open(bool),
+    /// `.*`, after conditions if `true`.
+    Dots(bool),
+    /// Anything else.
+    Other,
+}
+
+/// From `.*` at the beginning Oniguruma concludes that only the first place need be tried, even when a condition before
+/// it does not hold there; so that it misses matches, in Ruby too. Such expressions are left to it.
+fn beginning(node: &Node, before: bool) -> Beginning {
     match node {
-        Node::Empty | Node::Assert(Assert::TextStart | Assert::LineStart | Assert::SearchStart) => None,
-        Node::Behind { negate: false, .. } => None,
-        Node::Assert(_) | Node::Ahead { .. } | Node::Behind { .. } => {
-            *conditioned = true;
-            None
+        Node::Empty | Node::Assert(Assert::TextStart | Assert::LineStart | Assert::SearchStart) => {
+            Beginning::Open(before)
         }
-        Node::Literal(_) | Node::Set(_) => Some(false),
-        Node::Concat(nodes) => nodes.iter().find_map(|node| begins_oddly(node, conditioned)),
+        Node::Behind { negate: false, .. } => Beginning::Open(before),
+        Node::Assert(_) | Node::Ahead { .. } | Node::Behind { .. } => Beginning::Open(true),
+        Node::Literal(_) | Node::Set(_) => Beginning::Other,
+        Node::Concat(nodes) => nodes.iter().fold(Beginning::Open(before), |found, node| match found {
+            Beginning::Open(before) => beginning(node, before),
+            found => found,
+        }),
         Node::Alt(nodes) => {
-            let all = nodes.iter().all(|node| begins_oddly(node, &mut conditioned.clone()) == Some(true));
-            Some(all)
-        }
-        Node::Capture(_, node) | Node::Group(node, _) | Node::Atomic(node) => begins_oddly(node, conditioned),
-        Node::Repeat(repeat) => match &repeat.node {
-            Node::Set(set) => {
-                let dot = *set == CharSet::all() || set.single_outside() == Some('\n');
-                Some(dot && repeat.max == INFINITE && repeat.greedy && *conditioned)
+            let found: Vec<Beginning> = nodes.iter().map(|node| beginning(node, before)).collect();
+            if found.iter().any(|found| matches!(found, Beginning::Open(_))) {
+                Beginning::Open(true)
+            } else if found.contains(&Beginning::Other) {
+                Beginning::Other
+            } else {
+                Beginning::Dots(found.contains(&Beginning::Dots(true)))
             }
-            node if repeat.min > 0 => begins_oddly(node, conditioned),
-            _ => Some(false),
+        }
+        Node::Capture(_, node) | Node::Group(node, _) | Node::Atomic(node) => beginning(node, before),
+        Node::Repeat(repeat) => match &repeat.node {
+            Node::Set(_) if is_greedy_dot(node) => Beginning::Dots(before),
+            Node::Set(_) => Beginning::Other,
+            node if repeat.min > 0 => beginning(node, before),
+            _ => Beginning::Other,
         },
     }
 }
@@ -317,5 +357,94 @@ impl Matcher for OwnMatcher {
 impl fmt::Debug for OwnMatcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OwnMatcher").field("pattern", &self.pattern).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matcher(pattern: &str, dot_all: bool) -> OwnMatcher {
+        OwnMatcher::new(pattern, dot_all).unwrap().unwrap_or_else(|reason| panic!("{pattern}: {reason}"))
+    }
+
+    fn groups(pattern: &str, subject: &str) -> Option<Vec<Option<String>>> {
+        let mut captures = Captures::new();
+        let found = matcher(pattern, true).captures_at(subject, 0, None, &mut captures).unwrap();
+        found.then(|| (0..captures.len()).map(|i| captures.text(i, subject).map(str::to_owned)).collect())
+    }
+
+    #[test]
+    fn the_last_round_of_a_repeat_stays_captured() {
+        let some = |text: &str| Some(text.to_owned());
+        assert_eq!(groups("(?:(a)|(b))+", "abab"), Some(vec![some("abab"), some("a"), some("b")]));
+        assert_eq!(groups("(?:(a)x|a)+", "axaa"), Some(vec![some("axaa"), some("a")]));
+        assert_eq!(groups("(?:(a)b)?ac", "ac"), Some(vec![some("ac"), None]), "undone on the way back");
+        assert_eq!(groups("(?=(a+))a", "aaa"), Some(vec![some("a"), some("aaa")]));
+        assert_eq!(groups("(?!(a)b)a", "ac"), Some(vec![some("a"), None]));
+    }
+
+    #[test]
+    fn case_beyond_ascii_is_oniguruma_s() {
+        let matcher = matcher("(?i)stra(ss)e", false);
+        assert!(matcher.exact.get().is_none());
+        assert_eq!(matcher.find_at("STRASSE", 0, None), Ok(Some(0..7)));
+        assert!(matcher.exact.get().is_none());
+        assert_eq!(matcher.find_at("Straße", 0, None), Ok(Some(0..7)));
+        assert!(matcher.exact.get().is_some());
+    }
+
+    #[test]
+    fn where_matches_may_begin() {
+        let start = |pattern| matcher(pattern, true).start;
+        assert_eq!((start(r"\Aab"), start("^ab"), start("ab")), (Start::Text, Start::Line, Start::Anywhere));
+        assert_eq!(
+            (start(".*x"), start("(?<all>.*?)x"), start("^.*x")),
+            (Start::Here, Start::Here, Start::Here)
+        );
+        assert_eq!(matcher(".*x", false).start, Start::Line);
+        let second_line = matcher("^b", false);
+        assert_eq!(second_line.find_at("ab\nb", 0, None), Ok(Some(3..4)));
+        assert_eq!(second_line.find_at("ab\nb", 4, None), Ok(None));
+        assert_eq!(matcher("é", false).find_at("aé", 2, None), Ok(None), "inside a character");
+        assert_eq!(matcher("$", false).find_at("ab", 3, None), Ok(None), "past the end");
+    }
+
+    #[test]
+    fn a_condition_before_a_dot_is_oniguruma_s() {
+        for pattern in [r"\b.*", r"(?<!a)(.+)", r"(?:\z|\b).*x"] {
+            assert!(OwnMatcher::new(pattern, true).unwrap().is_err(), "{pattern}");
+        }
+        for pattern in [r"^.*", r"(?<=a).*", r"a\b.*", r"\b[a-z]*"] {
+            assert!(OwnMatcher::new(pattern, true).unwrap().is_ok(), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn a_patient_search_goes_each_way_once() {
+        let subject = "x".repeat(300) + " y";
+        for (pattern, expected) in
+            [("^(?:x+x+)+y", None), ("^(?:x+x+)+ y", Some(0..302)), ("^(x+)+z| y", Some(300..302))]
+        {
+            let matcher = matcher(pattern, false);
+            assert_eq!(matcher.find_at(&subject, 0, None), Ok(expected.clone()), "{pattern}");
+            assert_eq!(matcher.find_at(&subject, 0, Some(PATIENT)), Ok(expected), "{pattern}");
+        }
+        let hasty = matcher("^(?:x+x+)+y", false).find_at(&subject, 0, Some(Duration::from_millis(20)));
+        assert_eq!(hasty, Err(MatchError::Timeout));
+    }
+
+    #[test]
+    fn missing_text_ends_an_exponential_search() {
+        let matcher = matcher("(?:x+x+)+y", false);
+        assert_eq!(matcher.find_at(&"x".repeat(200), 0, None), Ok(None));
+    }
+
+    #[test]
+    fn a_long_text_may_not_take_all_memory() {
+        let matcher = matcher(r"\A(?:[cd]b?|c)*x", false);
+        let subject = "c".repeat(9_000_000) + "yx";
+        assert_eq!(matcher.find_at(&subject, 0, None), Err(MatchError::TooComplex));
+        assert_eq!(matcher.find_at("cbx", 0, None), Ok(Some(0..3)));
     }
 }

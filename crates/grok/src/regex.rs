@@ -306,8 +306,16 @@ mod tests {
     }
 
     #[test]
+    fn which_engine_and_why() {
+        let engine = |pattern| Regex::new(pattern).unwrap().engine();
+        assert_eq!(engine("abc"), Engine::Literal);
+        assert_eq!(engine(r"(?<n>\w+)\s"), Engine::Own);
+        assert_eq!(engine(r"(a)\1"), Engine::Oniguruma { reason: "back-references" });
+    }
+
+    #[test]
     fn a_search_has_a_timeout() {
-        let regex = Regex::new("^(?:x+x+)+y").unwrap().with_timeout(Some(Duration::from_millis(10)));
+        let regex = Regex::new("^(?:x+x+)+[yz]").unwrap().with_timeout(Some(Duration::from_millis(10)));
         assert_eq!(regex.is_match(&"x".repeat(45)), Err(MatchError::Timeout));
     }
 

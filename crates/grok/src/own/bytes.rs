@@ -110,11 +110,14 @@ pub(super) struct Next {
     pub(super) after_other: Bytes,
     /// Whether the rest matches whatever comes.
     pub(super) sure: bool,
+    /// Whether the end of the atomic group around may be reached without another character.
+    pub(super) through: bool,
 }
 
 impl Next {
     /// Nothing more has to match.
-    pub(super) const SURE: Self = Self { after_word: Bytes::ALL, after_other: Bytes::ALL, sure: true };
+    pub(super) const SURE: Self =
+        Self { after_word: Bytes::ALL, after_other: Bytes::ALL, sure: true, through: true };
     /// Nothing can match.
     pub(super) fn never() -> Self {
         Self::from(Bytes::default())
@@ -131,12 +134,19 @@ impl Next {
             after_word: self.after_word | other.after_word,
             after_other: self.after_other | other.after_other,
             sure: self.sure || other.sure,
+            through: self.through || other.through,
         }
+    }
+
+    /// Whatever stands before, it is not known here.
+    pub(super) fn blurred(self) -> Self {
+        let any = self.any();
+        Self { after_word: any, after_other: any, ..self }
     }
 
     /// With a condition on the next byte.
     pub(super) fn only(self, bytes: &Bytes) -> Self {
-        Self { after_word: self.after_word & *bytes, after_other: self.after_other & *bytes, sure: false }
+        Self { after_word: self.after_word & *bytes, after_other: self.after_other & *bytes, ..self.unsure() }
     }
 
     /// With a condition that bytes don't show.
@@ -147,7 +157,7 @@ impl Next {
 
 impl From<Bytes> for Next {
     fn from(bytes: Bytes) -> Self {
-        Self { after_word: bytes, after_other: bytes, sure: false }
+        Self { after_word: bytes, after_other: bytes, sure: false, through: false }
     }
 }
 

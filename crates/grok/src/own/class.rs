@@ -163,8 +163,8 @@ impl CharSet {
 /// The first byte of a character's UTF-8 form; of code points from U+0080 on.
 fn lead_byte(code: u32) -> u8 {
     let byte = match code {
-        ..0x800 => 0xC0 | code >> 6,
-        ..0x1_0000 => 0xE0 | code >> 12,
+        0..0x800 => 0xC0 | code >> 6,
+        0x800..0x1_0000 => 0xE0 | code >> 12,
         _ => 0xF0 | code >> 18,
     };
     byte as u8

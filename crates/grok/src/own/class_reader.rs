@@ -278,3 +278,47 @@ fn join(all: &mut Option<CharSet>, part: CharSet) {
         None => *all = Some(part),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn members(text: &str) -> Option<String> {
+        let (class, length) = read(text.strip_prefix('[').unwrap()).ok()?;
+        assert_eq!(length + 1, text.len(), "{text}");
+        let mut set = class.set;
+        if class.negated {
+            set.negate();
+        }
+        Some("\t !&-0123abcxyzABCé漢".chars().filter(|c| set.contains(*c)).collect())
+    }
+
+    #[test]
+    fn classes_list_their_members() {
+        for (text, expected) in [
+            ("[abc]", "abc"),
+            ("[a-c0-2-]", "-012abc"),
+            ("[-a]", "-a"),
+            ("[^a-z\\t 0-9]", "!&-ABCé漢"),
+            ("[a-z&&[^b]]", "acxyz"),
+            ("[a[bc]]", "abc"),
+            ("[[:alpha:]&&[^a-zA-Z]]", "é漢"),
+            ("[a&&b]", ""),
+            ("[\\x41\\u00e9\\x{6F22}]", "Aé漢"),
+            ("[\\p{Lu}\\-]", "-ABC"),
+            ("[a&b]", "&ab"),
+            ("[ --]", " !&-"),
+        ] {
+            assert_eq!(members(text).as_deref(), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn doubtful_classes_are_for_the_other_engine() {
+        for text in
+            ["[z-a]", "[]a]", "[a", "[[:nope:]]", "[\\xE9]", "[\\w]", "[a-[b]]", "[\\p{Nope}]", "[\\p{Lu}-a]"]
+        {
+            assert!(read(&text[1..]).is_err(), "{text}");
+        }
+    }
+}

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 
 use super::bytes::{Bytes, Next};
 use super::class::CharSet;
+use super::first::{ascii, asserted, first, follow_of, with_inner};
 use super::parse::Unsupported;
 use super::program::{Count, Instruction, Kind, Op, Place, Probe, Program, Run};
 use super::simplify::one_character;
@@ -18,6 +19,9 @@ use super::tree::{Assert, INFINITE, Node, Repeat};
 const INSTRUCTIONS_MAX: usize = u16::MAX as usize;
 /// A repeat is written out when its copies are not larger than this together.
 const WRITTEN_OUT_MAX: usize = 200;
+
+/// The largest atomic group that is compiled twice.
+const DECIDED_MAX: usize = 40;
 
 /// Compiles an expression.
 pub(super) fn compile(node: &Node) -> Result<Program, Unsupported> {
@@ -46,12 +50,17 @@ struct Compiler {
     bits: u32,
     /// Instructions that leave something to come back to.
     choices: usize,
+    /// Whether an atomic group is compiled as if it were none, see [`Compiler::atomic`].
+    strict: bool,
+    /// How many nodes are around whose instructions depend on more than place and position.
+    inside: usize,
 }
 
 impl Compiler {
     fn emit(&mut self, op: Op, next: Place) -> Place {
         let place = self.program.code.len() as Place;
         self.program.code.push(Instruction { op, next });
+        self.program.depends.push(self.inside > 0);
         place
     }
 
@@ -93,11 +102,16 @@ impl Compiler {
             Node::Atomic(node) => self.atomic(node, rest)?,
             Node::Ahead { negate, node } => self.ahead(*negate, node, rest)?,
             Node::Behind { negate, alternatives } => self.behind(*negate, alternatives, rest)?,
-            Node::Assert(assert) => {
-                let place = self.emit(Op::Assert(*assert), rest.place);
-                Rest { place, next: asserted(*assert, rest.next) }
-            }
+            Node::Assert(assert) => self.assert(*assert, rest),
         })
+    }
+
+    /// What depends on registers.
+    fn dependent(&mut self, node: &Node, rest: Rest) -> Result<Rest, Unsupported> {
+        self.inside += 1;
+        let body = self.node(node, rest);
+        self.inside -= 1;
+        body
     }
 
     // ---- characters
@@ -186,8 +200,13 @@ impl Compiler {
         let (one, two) = (first.next.any(), second.next.any());
         let (probe, next_mask) = self.pair(one, two);
         let op = Op::Fork { first: first.place, table: probe.table, first_mask: probe.mask, next_mask };
-        self.choices += usize::from(one.meets(&two));
+        self.choices += usize::from(one.meets(&two) || self.is_taken_early(&first));
         Rest { place: self.emit(op, second.place), next: first.next.or(second.next) }
+    }
+
+    /// Whether an atomic group might take this way to its end where what follows wants another one.
+    fn is_taken_early(&self, way: &Rest) -> bool {
+        self.strict && way.next.through
     }
 
     fn alternatives(&mut self, nodes: &[Node], rest: Rest) -> Result<Rest, Unsupported> {
@@ -210,6 +229,8 @@ impl Compiler {
 
     fn dispatch(&mut self, ways: &[Rest]) -> Result<Rest, Unsupported> {
         let fail = self.emit(Op::Fail, 0);
+        let early = ways.iter().rev().skip(1).any(|way| self.is_taken_early(way));
+        self.choices += usize::from(early);
         let firsts: Vec<Bytes> = ways.iter().map(|way| way.next.any()).collect();
         let mut chains: HashMap<Vec<Place>, Place> = HashMap::new();
         let mut table = [0_u16; 257];
@@ -279,9 +300,8 @@ impl Compiler {
         if !greedy && rest.next.sure {
             return Ok(rest);
         }
-        let inside = first(node, Next::never()).or(rest.next);
         // What stands before the second round is not known.
-        let inside = Next { sure: inside.sure, ..Next::from(inside.any()) };
+        let inside = first(node, Next::never()).or(rest.next).blurred();
         let head = self.emit(Op::Fail, rest.place);
         let nullable = node.is_nullable();
         let (end, register) = if nullable {
@@ -290,13 +310,15 @@ impl Compiler {
         } else {
             (head, 0)
         };
-        let mut body = self.node(node, Rest { place: end, next: inside })?;
+        let after = Rest { place: end, next: inside };
+        let mut body = if nullable { self.dependent(node, after)? } else { self.node(node, after)? };
         if nullable {
             body.place = self.emit(Op::Mark { register }, body.place);
         }
         let (one, two) = if greedy { (body, rest) } else { (rest, body) };
         let (probe, next_mask) = self.pair(one.next.any(), two.next.any());
-        self.choices += usize::from(one.next.any().meets(&two.next.any()));
+        let meet = one.next.any().meets(&two.next.any());
+        self.choices += usize::from(meet || self.is_taken_early(&one));
         let fork = Op::Fork { first: one.place, table: probe.table, first_mask: probe.mask, next_mask };
         if let Some(instruction) = self.program.code.get_mut(head as usize) {
             *instruction = Instruction { op: fork, next: two.place };
@@ -307,10 +329,9 @@ impl Compiler {
     /// A repeat whose rounds are counted while matching.
     fn counted(&mut self, repeat: &Repeat, rest: Rest) -> Result<Rest, Unsupported> {
         let register = self.register();
-        let inside = first(&repeat.node, Next::never()).or(rest.next);
-        let inside = Next::from(inside.any());
+        let inside = first(&repeat.node, Next::never()).or(rest.next).blurred().unsure();
         let head = self.emit(Op::Fail, rest.place);
-        let body = self.node(&repeat.node, Rest { place: head, next: inside })?;
+        let body = self.dependent(&repeat.node, Rest { place: head, next: inside })?;
         let Repeat { min, max, greedy, .. } = *repeat;
         self.program.counts.push(Count { register, min, max, greedy, body: body.place });
         self.set_op(head, Op::Count(self.program.counts.len() as u32 - 1));
@@ -326,6 +347,13 @@ impl Compiler {
         let follow = follow_of(&leading, min, &rest.next);
         let next = if min == 0 { Next::from(leading).or(rest.next) } else { Next::from(leading) };
         let one_end = min == max || !leading.meets(&follow);
+        if !greedy && min != max {
+            self.choices += usize::from(self.is_taken_early(&rest));
+        }
+        if (min, max) == (0, 1) {
+            let one = self.one(set, rest);
+            return self.choose(one, rest, greedy);
+        }
         let place = if one_end || (greedy && rest.next.sure) {
             let op = self.span(set, leading, min, max);
             self.emit(op, rest.place)
@@ -384,20 +412,60 @@ impl Compiler {
 
     // ---- conditions
 
+    fn assert(&mut self, assert: Assert, rest: Rest) -> Rest {
+        let next = asserted(assert, rest.next);
+        let (word, beyond) = (Bytes::word(), Bytes::ALL.without(&ascii()));
+        let op = match assert {
+            // Beyond ASCII the bytes do not tell.
+            Assert::AfterWord if next.after_word.meets(&beyond) => Op::Assert(Assert::WordBoundary),
+            Assert::AfterOther if next.after_other.meets(&beyond) => Op::Assert(Assert::WordBoundary),
+            Assert::AfterWord if !rest.next.after_word.meets(&word) => return Rest { next, ..rest },
+            Assert::AfterOther if rest.next.after_other.is_within(&word) => return Rest { next, ..rest },
+            Assert::AfterWord => Op::Peek { probe: self.probe(word), negate: true },
+            Assert::AfterOther => Op::Peek { probe: self.probe(word), negate: false },
+            _ => Op::Assert(assert),
+        };
+        Rest { place: self.emit(op, rest.place), next }
+    }
+
     fn atomic(&mut self, node: &Node, rest: Rest) -> Result<Rest, Unsupported> {
-        let register = self.register();
         let next = first(node, rest.next);
+        // Where what follows decides every choice, there is nothing to forget.
+        if let Some(place) = self.decided(node, rest)? {
+            return Ok(Rest { place, next });
+        }
+        let register = self.register();
+        let strict = std::mem::replace(&mut self.strict, false);
         let leave = self.emit(Op::Leave { register, captures: node.has_captures() }, rest.place);
         let (choices, dispatches) = (self.choices, self.program.dispatches.len());
-        let body = self.node(node, Rest { place: leave, next: Next::SURE })?;
+        let body = self.dependent(node, Rest { place: leave, next: Next::SURE })?;
+        self.strict = strict;
         if self.choices == choices {
-            // There is nothing to forget.
             self.retarget(leave, rest.place, dispatches);
             let place = if body.place == leave { rest.place } else { body.place };
             return Ok(Rest { place, next });
         }
         self.choices = choices;
         Ok(Rest { place: self.emit(Op::Enter { register }, body.place), next })
+    }
+
+    /// Compiles an atomic group as if it were none, if no choice is left then.
+    fn decided(&mut self, node: &Node, rest: Rest) -> Result<Option<Place>, Unsupported> {
+        if node.size() > DECIDED_MAX {
+            return Ok(None);
+        }
+        let strict = std::mem::replace(&mut self.strict, true);
+        let (choices, code) = (self.choices, self.program.code.len());
+        let next = Next { through: true, ..rest.next };
+        let body = self.node(node, Rest { next, ..rest })?;
+        self.strict = strict;
+        if self.choices == choices {
+            return Ok(Some(body.place));
+        }
+        self.choices = choices;
+        self.program.code.truncate(code);
+        self.program.depends.truncate(code);
+        Ok(None)
     }
 
     /// Makes what was emitted behind `old` and goes on there go on at `new`.
@@ -436,7 +504,7 @@ impl Compiler {
         }
         let choices = self.choices;
         let rest = self.look(negate, node.has_captures(), rest, |this, leave| {
-            this.node(node, Rest { place: leave, next: Next::SURE })
+            this.dependent(node, Rest { place: leave, next: Next::SURE })
         })?;
         self.choices = choices;
         Ok(rest)
@@ -451,6 +519,20 @@ impl Compiler {
         body: impl FnOnce(&mut Self, Place) -> Result<Rest, Unsupported>,
     ) -> Result<Rest, Unsupported> {
         let register = self.register();
+        let strict = std::mem::replace(&mut self.strict, false);
+        let looked = self.look_inside(register, negate, captures, rest, body);
+        self.strict = strict;
+        looked
+    }
+
+    fn look_inside(
+        &mut self,
+        register: u32,
+        negate: bool,
+        captures: bool,
+        rest: Rest,
+        body: impl FnOnce(&mut Self, Place) -> Result<Rest, Unsupported>,
+    ) -> Result<Rest, Unsupported> {
         if negate {
             let leave = self.emit(Op::LeaveNot { register }, 0);
             let body = body(self, leave)?;
@@ -465,7 +547,7 @@ impl Compiler {
         let next = Next {
             after_word: rest.next.after_word & body.next.after_word,
             after_other: rest.next.after_other & body.next.after_other,
-            sure: false,
+            ..rest.next.unsure()
         };
         Ok(Rest { place, next })
     }
@@ -491,7 +573,7 @@ impl Compiler {
         let looked = self.look(negate, false, rest, |this, leave| {
             let mut places = Vec::with_capacity(alternatives.len());
             for (length, node) in alternatives {
-                let body = this.node(node, Rest { place: leave, next: Next::SURE })?;
+                let body = this.dependent(node, Rest { place: leave, next: Next::SURE })?;
                 places.push(this.emit(Op::Back(*length as u32), body.place));
             }
             Ok(Rest { place: this.chain(&places), next: Next::from(Bytes::ALL) })
@@ -501,66 +583,47 @@ impl Compiler {
     }
 }
 
-/// With the bytes inside of characters, for sets that have all characters beyond ASCII.
-fn with_inner(leading: Bytes, kind: Kind) -> Bytes {
-    let mut bytes = leading;
-    if kind == Kind::Wide {
-        (0x80..=0xFF).for_each(|byte| bytes.add(byte));
-    }
-    bytes
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::own::parse::parse;
+    use crate::own::simplify::simplify;
 
-/// What may come after a run, one of whose characters, or anything if there may be none, stands before.
-fn follow_of(leading: &Bytes, min: u32, next: &Next) -> Bytes {
-    let word = Bytes::word();
-    if min > 0 && leading.is_within(&word) {
-        next.after_word
-    } else if min > 0 && !leading.meets(&word) {
-        next.after_other
-    } else {
-        next.any()
+    /// The steps on the way through a program that leave something to come back to.
+    fn choices(text: &str) -> usize {
+        let node = simplify(parse(text, false, true).unwrap().node);
+        let mut compiler = Compiler::default();
+        let end = compiler.emit(Op::Match, 0);
+        compiler.node(&node, Rest { place: end, next: Next::SURE }).unwrap();
+        compiler.choices
     }
-}
 
-/// What may come where a condition stands.
-fn asserted(assert: Assert, next: Next) -> Next {
-    let word = Bytes::word();
-    match assert {
-        Assert::TextEnd => next.only(&Bytes::AT_END),
-        Assert::LineEnd | Assert::TextEndOrNewline => next.only(&(Bytes::AT_END | Bytes::of(b'\n'))),
-        Assert::LineStart | Assert::TextStart | Assert::SearchStart => next.unsure(),
-        // A character beyond ASCII may be a letter or not.
-        Assert::WordBoundary => Next { after_word: next.after_word.without(&word), ..next.unsure() },
-        Assert::NoWordBoundary => {
-            let beyond = Bytes::ALL.without(&word).without(&ascii());
-            Next { after_word: next.after_word & (word | beyond), ..next.unsure() }
+    #[test]
+    fn what_the_next_byte_decides_is_no_choice() {
+        for text in [
+            "[a-z]+ [0-9]+x",
+            r"\b[a-z]+\b x",
+            "a.*",
+            "(?:GET|POST|HEAD) x",
+            "-?[0-9]+(?:[.][0-9]+)? ",
+            "(?>[+-]?(?:[0-9]+(?:[.][0-9]+)?|[.][0-9]+)) ",
+            "(?:[a-z]+ )*[0-9]",
+            "\"[^\"]*?\"",
+        ] {
+            assert_eq!(choices(text), 0, "{text}");
         }
     }
-}
 
-/// Bytes of ASCII, and the end.
-fn ascii() -> Bytes {
-    let mut bytes = Bytes::AT_END;
-    (0..0x80).for_each(|byte| bytes.add(byte));
-    bytes
-}
-
-/// What a node may begin with when `next` may come after it.
-fn first(node: &Node, next: Next) -> Next {
-    match node {
-        Node::Empty => next,
-        Node::Literal(text) => text.first().map_or(next, |byte| Next::from(Bytes::of(*byte))),
-        Node::Set(set) => Next::from(Bytes::leading(set)),
-        Node::Concat(nodes) => nodes.iter().rev().fold(next, |next, node| first(node, next)),
-        Node::Alt(nodes) => nodes.iter().fold(Next::never(), |all, node| all.or(first(node, next))),
-        Node::Repeat(repeat) => {
-            let inner = &repeat.node;
-            let again = if repeat.max > 1 { first(inner, Next::never()).or(next) } else { next };
-            let body = first(inner, Next { sure: again.sure, ..Next::from(again.any()) });
-            if repeat.min == 0 { body.or(next) } else { body.unsure() }
+    #[test]
+    fn what_is_open_stays_a_choice() {
+        for text in ["[a-z]+a", ".*x", "a?a", "(?:a|ab)b", "(?:ab)*a", "[0-9]*?1", r"[a-z]*\b"] {
+            assert!(choices(text) > 0, "{text}");
         }
-        Node::Capture(_, node) | Node::Group(node, _) | Node::Atomic(node) => first(node, next),
-        Node::Ahead { .. } | Node::Behind { .. } => next.unsure(),
-        Node::Assert(assert) => asserted(*assert, next),
+    }
+
+    #[test]
+    fn too_many_instructions_are_refused() {
+        let node = simplify(parse(&"(?:[ab]c?[bc]d?){20}".repeat(1_000), false, false).unwrap().node);
+        assert_eq!(compile(&node).err(), Some(Unsupported("a very large expression")));
     }
 }

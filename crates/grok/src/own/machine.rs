@@ -9,24 +9,22 @@
     reason = "places and numbers come from the compiler; positions never pass the end of the text"
 )]
 
-use std::time::{Duration, Instant};
-
 use ferroni::encodings::ONIG_ENCODING_UTF8;
 use ferroni::oniguruma::ONIGENC_CTYPE_WORD;
 use ferroni::regenc::Encoding;
 use memchr::{memchr, memchr2, memchr3, memrchr};
 
+use super::budget::{Budget, Halt};
 use super::bytes::END;
 use super::program::{Count, Kind, Op, Place, Probe, Program, Run};
 use super::tree::{Assert, INFINITE};
+use super::tried::Tried;
 use crate::matcher::MatchError;
 
 /// Entries (16 bytes each) of the stack that a search may use.
 const STACK_ENTRIES_MAX: usize = 8_000_000;
 /// Entries that the scratch keeps for the next search.
 const STACK_ENTRIES_KEPT: usize = 1 << 16;
-/// Steps back between two looks at the clock, well below a millisecond.
-const STEPS_PER_LOOK: u32 = 1 << 14;
 /// So many characters in a run count as one step.
 const RUN_BYTES_PER_STEP: usize = 1 << 7;
 /// A slot without a position.
@@ -64,54 +62,6 @@ enum Frame {
     Register { register: u32, before: u32 },
 }
 
-/// Why a machine stopped without an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Halt {
-    /// It has taken long, for the first time: there may be a cheaper way to see that nothing matches.
-    Doubt,
-    /// The search is given up.
-    Error(MatchError),
-}
-
-/// Bounds the time of a search.
-#[derive(Debug)]
-pub(super) struct Budget {
-    steps: u32,
-    timeout: Option<Duration>,
-    deadline: Option<Instant>,
-    doubted: bool,
-}
-
-impl Budget {
-    pub(super) fn new(timeout: Option<Duration>) -> Self {
-        Self { steps: STEPS_PER_LOOK, timeout, deadline: None, doubted: false }
-    }
-
-    fn spend(&mut self, steps: u32) -> Result<(), Halt> {
-        match self.steps.checked_sub(steps) {
-            Some(left) => {
-                self.steps = left;
-                Ok(())
-            }
-            None => self.look(),
-        }
-    }
-
-    /// The first look starts the clock, so that ordinary searches never read it.
-    #[cold]
-    fn look(&mut self) -> Result<(), Halt> {
-        self.steps = STEPS_PER_LOOK;
-        if let Some(timeout) = self.timeout {
-            let now = Instant::now();
-            let deadline = *self.deadline.get_or_insert_with(|| now.checked_add(timeout).unwrap_or(now));
-            if now >= deadline {
-                return Err(Halt::Error(MatchError::Timeout));
-            }
-        }
-        if std::mem::replace(&mut self.doubted, true) { Ok(()) } else { Err(Halt::Doubt) }
-    }
-}
-
 /// A program on a text.
 pub(super) struct Machine<'a> {
     pub(super) program: &'a Program,
@@ -120,6 +70,8 @@ pub(super) struct Machine<'a> {
     pub(super) origin: usize,
     pub(super) scratch: &'a mut Scratch,
     pub(super) budget: Budget,
+    /// What ways have been tried, once the search takes long.
+    pub(super) tried: Option<Tried>,
 }
 
 impl Machine<'_> {
@@ -360,7 +312,11 @@ impl Machine<'_> {
                 Frame::Register { register, before } => {
                     self.scratch.registers[register as usize] = before;
                 }
-                Frame::Way { place, position } => return Ok(Some((place, position as usize))),
+                Frame::Way { place, position } => {
+                    if self.is_new(place, position as usize) {
+                        return Ok(Some((place, position as usize)));
+                    }
+                }
                 Frame::Greedy { place, low, position } => {
                     let (Op::Greedy(run), next) = self.step(place) else { continue };
                     let run = &self.program.runs[run as usize];
@@ -370,7 +326,9 @@ impl Machine<'_> {
                     if end > low as usize {
                         self.push(Frame::Greedy { place, low, position: end as u32 })?;
                     }
-                    return Ok(Some((next, end)));
+                    if self.is_new(next, end) {
+                        return Ok(Some((next, end)));
+                    }
                 }
                 Frame::Lazy { place, position, count } => {
                     let (Op::Lazy(run), next) = self.step(place) else { continue };
@@ -382,11 +340,22 @@ impl Machine<'_> {
                     let count = if run.max == INFINITE { count } else { count + 1 };
                     let Some((end, count)) = self.take_more(run, more, count)? else { continue };
                     self.push(Frame::Lazy { place, position: end as u32, count })?;
-                    return Ok(Some((next, end)));
+                    if self.is_new(next, end) {
+                        return Ok(Some((next, end)));
+                    }
                 }
             }
         }
         Ok(None)
+    }
+
+    /// Whether a way has not been tried before; one that has been failed, and would again.
+    #[inline]
+    fn is_new(&mut self, place: Place, position: usize) -> bool {
+        match &mut self.tried {
+            Some(tried) if !self.program.depends[place as usize] => tried.insert(place, position),
+            _ => true,
+        }
     }
 
     fn step(&self, place: Place) -> (Op, Place) {
@@ -577,12 +546,7 @@ impl Machine<'_> {
     }
 
     /// The first place at or after `position` where a run may end for what follows it, and the characters up to there.
-    fn take_more(
-        &mut self,
-        run: &Run,
-        position: usize,
-        count: u32,
-    ) -> Result<Option<(usize, u32)>, Halt> {
+    fn take_more(&mut self, run: &Run, position: usize, count: u32) -> Result<Option<(usize, u32)>, Halt> {
         let text = self.subject.as_bytes();
         if let (Some(byte), true, INFINITE) = (run.follow_byte, run.everything, run.max) {
             let found = memchr(byte, &text[position..]);
@@ -621,7 +585,7 @@ impl Machine<'_> {
             Assert::TextEndOrNewline => {
                 position == text.len() || (text[position] == b'\n' && position + 1 == text.len())
             }
-            Assert::WordBoundary => self.at_word_boundary(position),
+            Assert::WordBoundary | Assert::AfterWord | Assert::AfterOther => self.at_word_boundary(position),
             Assert::NoWordBoundary => !self.at_word_boundary(position),
         }
     }

@@ -7,7 +7,8 @@
 
 use super::class::CharSet;
 use super::class_reader;
-use super::tree::{Assert, INFINITE, Node, Repeat};
+use super::repeat::{Sign, nest};
+use super::tree::{Assert, INFINITE, Node};
 
 /// Groups within groups.
 const DEPTH_MAX: usize = 150;
@@ -15,8 +16,6 @@ const DEPTH_MAX: usize = 150;
 const PARTS_MAX: usize = 50_000;
 /// The largest number in `{n,m}`, Oniguruma's own.
 const REPEAT_MAX: u32 = 100_000;
-/// The most copies in nested repeats that are multiplied out into one.
-const PRODUCT_MAX: u32 = 1_000;
 
 /// Why an expression is left to the other engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +29,8 @@ pub(super) struct Parsed {
     pub(super) groups: usize,
     /// Whether letters match without regard to case somewhere. Beyond ASCII, that is for the other engine.
     pub(super) ignores_case: bool,
+    /// Whether a class lists every character, as `[\s\S]` does.
+    pub(super) lists_all: bool,
 }
 
 /// Reads an expression. `named` says that it has named groups, so that plain ones don't capture.
@@ -44,13 +45,14 @@ pub(super) fn parse(text: &str, named: bool, dot_all: bool) -> Result<Parsed, Un
         depth: 0,
         parts: 0,
         ignores_case: false,
+        lists_all: false,
         behind: false,
     };
     let node = reader.alternatives()?;
     if reader.at < text.len() {
         return Err(Unsupported("unmatched parenthesis"));
     }
-    Ok(Parsed { node, groups: reader.groups, ignores_case: reader.ignores_case })
+    Ok(Parsed { node, groups: reader.groups, ignores_case: reader.ignores_case, lists_all: reader.lists_all })
 }
 
 #[derive(Clone, Copy, Default)]
@@ -69,6 +71,7 @@ struct Reader<'t> {
     depth: usize,
     parts: usize,
     ignores_case: bool,
+    lists_all: bool,
     /// Inside a look-behind.
     behind: bool,
 }
@@ -198,6 +201,7 @@ impl Reader<'_> {
         if class.negated {
             set.negate();
         }
+        self.lists_all |= set == CharSet::all();
         match set.single() {
             _ if self.flags.ignore_case => self.folded(set),
             _ if set.is_empty() => Err(Unsupported("an empty class")),
@@ -414,110 +418,90 @@ impl Reader<'_> {
     }
 }
 
-/// How often.
-#[derive(Clone, Copy)]
-struct Sign {
-    min: u32,
-    max: u32,
-    greedy: bool,
-    possessive: bool,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::own::tree::Repeat;
 
-/// Which of `? * + ?? *? +?` it is.
-fn kind(min: u32, max: u32, greedy: bool) -> Option<usize> {
-    let kind = match (min, max) {
-        (0, 1) => 0,
-        (0, INFINITE) => 1,
-        (1, INFINITE) => 2,
-        _ => return None,
-    };
-    Some(if greedy { kind } else { kind + 3 })
-}
-
-/// What becomes of a repeat of a repeat.
-#[derive(Clone, Copy)]
-enum Reduction {
-    /// Both stay.
-    Keep,
-    /// The inner one alone.
-    Inner,
-    /// One repeat, of this kind.
-    One(u32, u32, bool),
-    /// `(?:x+)??`
-    LazyPlus,
-}
-
-/// Oniguruma merges a repeat of a repeat, and what it makes of it does not always match the same text in the same
-/// order; so that this is part of its meaning. Rows are the inner kind, columns the outer one.
-const REDUCTIONS: [[Reduction; 6]; 6] = {
-    use Reduction::{Inner as I, Keep as K, LazyPlus as L, One};
-    const STAR: Reduction = One(0, INFINITE, true);
-    const PLUS: Reduction = One(1, INFINITE, true);
-    const LAZY_STAR: Reduction = One(0, INFINITE, false);
-    const LAZY_OPTION: Reduction = One(0, 1, false);
-    [
-        [I, STAR, STAR, LAZY_OPTION, LAZY_STAR, K],
-        [I, I, I, L, L, I],
-        [STAR, STAR, I, K, L, I],
-        [I, LAZY_STAR, LAZY_STAR, I, LAZY_STAR, LAZY_STAR],
-        [I, I, I, I, I, I],
-        [K, STAR, PLUS, LAZY_STAR, LAZY_STAR, I],
-    ]
-};
-
-/// A repeat around `node`.
-fn nest(node: Node, sign: Sign) -> Result<Node, Unsupported> {
-    let repeat = |node, min, max, greedy| Node::Repeat(Box::new(Repeat { node, min, max, greedy }));
-    let (node, plain) = see_through(node);
-    let inner = match node {
-        Node::Repeat(inner) => *inner,
-        node => return checked(repeat(node, sign.min, sign.max, sign.greedy)),
-    };
-    let inner_kind = kind(inner.min, inner.max, inner.greedy);
-    match (inner_kind, kind(sign.min, sign.max, sign.greedy)) {
-        (Some(row), Some(column)) => {
-            let reduction = REDUCTIONS.get(row).and_then(|row| row.get(column)).copied();
-            checked(match reduction.unwrap_or(Reduction::Keep) {
-                Reduction::Keep => repeat(Node::Repeat(Box::new(inner)), sign.min, sign.max, sign.greedy),
-                Reduction::Inner => Node::Repeat(Box::new(inner)),
-                Reduction::One(min, max, greedy) => repeat(inner.node, min, max, greedy),
-                Reduction::LazyPlus => repeat(repeat(inner.node, 1, INFINITE, true), 0, 1, false),
-            })
-        }
-        (None, _) if inner.min == inner.max && sign.min == sign.max => {
-            let times = inner.min.checked_mul(sign.min).filter(|times| *times <= PRODUCT_MAX);
-            let times = times.ok_or(Unsupported("a large interval of an interval"))?;
-            checked(repeat(inner.node, times, times, sign.greedy))
-        }
-        (Some(1 | 2), None) if !plain && sign.greedy && sign.max != INFINITE && sign.max > 1 => {
-            let max = sign.min.max(1);
-            checked(repeat(Node::Repeat(Box::new(inner)), sign.min, max, true))
-        }
-        _ => checked(repeat(Node::Repeat(Box::new(inner)), sign.min, sign.max, sign.greedy)),
+    fn reason(text: &str) -> Option<&'static str> {
+        parse(text, false, false).err().map(|reason| reason.0)
     }
-}
 
-/// The repeat in groups that don't capture, if there is one, and whether there were such groups.
-fn see_through(node: Node) -> (Node, bool) {
-    let mut inner = &node;
-    while let Node::Group(deeper, true) = inner {
-        inner = deeper;
-    }
-    match (inner, &node) {
-        (Node::Repeat(_), Node::Group(..)) => (inner.clone(), true),
-        _ => (node, false),
-    }
-}
-
-/// Refuses repeats of what may be empty where the other engine's order depends on how it lays out its program.
-fn checked(node: Node) -> Result<Node, Unsupported> {
-    match &node {
-        Node::Repeat(repeat) if repeat.max == 0 => Err(Unsupported("a repeat of zero times")),
-        Node::Repeat(repeat)
-            if repeat.max > 1 && repeat.node.is_nullable() && (repeat.min > 0 || repeat.max != INFINITE) =>
-        {
-            Err(Unsupported("a counted repeat of what may be empty"))
+    #[test]
+    fn what_is_left_to_the_other_engine() {
+        for (text, expected) in [
+            (r"(a)\1", "back-references"),
+            (r"\k<g0>", "back-references"),
+            (r"(?<g0>a\g<g0>?)", "subexpression calls"),
+            (r"(a)?(?(1)b|c)", "conditionals"),
+            (r"(?~a)", "absent operators"),
+            (r"a\Kb", r"\K"),
+            (r"\R", r"\R"),
+            (r"\X", "text segments"),
+            (r"(?i)é", "letters beyond ASCII without regard to case"),
+            (r"(?i)[é]", "a class beyond ASCII without regard to case"),
+            (r"(?i)\p{Lu}", "a property without regard to case"),
+            (r"(?<=(?i)a)b", "a look-behind without regard to case"),
+            (r"(?<=(a))b", "a capture in a look-behind"),
+            (r"(?:^|a)*", "a repeat of an anchor"),
+            (r"(?:a?){2}", "a counted repeat of what may be empty"),
+            (r"a{3,2}", "an odd interval"),
+            (r"*a", "a repeat of nothing"),
+            (r"\y", "text segments"),
+        ] {
+            assert_eq!(reason(text), Some(expected), "{text}");
         }
-        _ => Ok(node),
+        assert_eq!(reason(&"(?:".repeat(DEPTH_MAX + 1)), Some("nested too deeply"));
+    }
+
+    #[test]
+    fn groups_are_counted_as_ruby_counts_them() {
+        let groups = |text, named| parse(text, named, false).unwrap().groups;
+        assert_eq!(groups("(a)(?:b)(c)", false), 3);
+        assert_eq!(groups("(a)(?<g0>b)(c)", true), 2);
+    }
+
+    #[test]
+    fn intervals_and_what_only_looks_like_one() {
+        let repeat = |text| match parse(text, false, false).unwrap().node {
+            Node::Repeat(repeat) => Some((repeat.min, repeat.max, repeat.greedy)),
+            _ => None,
+        };
+        assert_eq!(repeat("a{2,3}?"), Some((2, 3, false)));
+        assert_eq!(repeat("a{,3}"), Some((0, 3, true)));
+        assert_eq!(repeat("a{2,}"), Some((2, INFINITE, true)));
+        assert_eq!(repeat("a{2}?"), Some((0, 1, true)), "optional, not lazy");
+        assert_eq!(repeat("a{2}{3}"), Some((6, 6, true)));
+        for text in ["a{", "a{x}", "a{,}", "a{1", "{,x}"] {
+            assert!(matches!(parse(text, false, false).unwrap().node, Node::Literal(_)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_repeat_of_a_repeat_becomes_one() {
+        let read = |text, named| parse(text, named, false).unwrap().node;
+        let letter = || Node::Literal(b"a".to_vec());
+        let repeat = |min, max, greedy| Node::Repeat(Box::new(Repeat { node: letter(), min, max, greedy }));
+        assert_eq!(read("(?:a+)+", false), repeat(1, INFINITE, true));
+        assert_eq!(read("(?:a?)*", false), repeat(0, INFINITE, true));
+        assert_eq!(read("(?:a*?)*", false), repeat(0, INFINITE, false));
+        assert_eq!(
+            read("(a+)+(?<g0>)", true),
+            Node::concat(vec![repeat(1, INFINITE, true), read("(?<g0>)", true)])
+        );
+    }
+
+    #[test]
+    fn flags_last_to_the_end_of_the_group() {
+        let parsed = |text| parse(text, false, false).unwrap();
+        assert!(parsed("(?i)a").ignores_case && parsed("(?:(?i)a)b").ignores_case);
+        assert!(!parsed("(?:(?i)1)a").ignores_case);
+        assert_eq!(
+            parsed("(?x: a b )c").node,
+            Node::concat(vec![
+                Node::Group(Box::new(Node::Literal(b"ab".to_vec())), false),
+                Node::Literal(b"c".to_vec()),
+            ])
+        );
     }
 }

@@ -11,6 +11,8 @@ pub(super) type Place = u32;
 #[derive(Debug, Default)]
 pub(super) struct Program {
     pub(super) code: Vec<Instruction>,
+    /// For each instruction, whether what comes of it depends on more than the position, on a count for instance.
+    pub(super) depends: Vec<bool>,
     /// Where it begins.
     pub(super) entry: Place,
     /// For each byte and the end of the text, eight sets, a bit each.

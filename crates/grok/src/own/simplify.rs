@@ -5,7 +5,7 @@
 //! * A look-behind of one character goes away when what comes before it decides it.
 
 use super::class::CharSet;
-use super::tree::{INFINITE, Node, Repeat};
+use super::tree::{Assert, INFINITE, Node, Repeat};
 
 /// The most copies of a repeat from which one is split off as a common beginning.
 const SHARED_COPIES_MAX: u32 = 16;
@@ -35,13 +35,15 @@ fn flatten(node: Node) -> Node {
             let Repeat { node, min, max, greedy } = *repeat;
             match flatten(node) {
                 Node::Empty => Node::Empty,
-                node if (min, max) == (1, 1) => node,
+                node if (min, max) == (1, 1) && !matches!(node, Node::Concat(_)) => node,
                 node => Node::Repeat(Box::new(Repeat { node, min, max, greedy })),
             }
         }
         Node::Capture(number, node) => Node::Capture(number, Box::new(flatten(*node))),
         Node::Atomic(node) => match flatten(*node) {
-            node @ (Node::Empty | Node::Literal(_) | Node::Set(_) | Node::Assert(_)) => node,
+            node @ (Node::Empty | Node::Literal(_) | Node::Set(_) | Node::Assert(_) | Node::Atomic(_)) => {
+                node
+            }
             node => Node::Atomic(Box::new(node)),
         },
         Node::Ahead { negate, node } => Node::Ahead { negate, node: Box::new(flatten(*node)) },
@@ -164,9 +166,9 @@ fn without_head(node: Node) -> Node {
         }
         Node::Repeat(repeat) => {
             let Repeat { node, min, max, greedy } = *repeat;
+            // One copy stays a repeat, for its beginning to be known again.
             match min.saturating_sub(1) {
                 0 => Node::Empty,
-                1 => node,
                 less => Node::Repeat(Box::new(Repeat { node, min: less, max: max - 1, greedy })),
             }
         }
@@ -282,7 +284,24 @@ fn resolve(node: &mut Node, before: Before) -> Before {
             }
             before
         }
+        Node::Assert(assert @ Assert::WordBoundary) => {
+            *assert = boundary_after(&before);
+            before
+        }
         node => behind(node, &before),
+    }
+}
+
+/// A word boundary, as far as what stands before it is known.
+fn boundary_after(before: &Before) -> Assert {
+    let word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    let known = |wanted: bool| {
+        before.set.is_ascii() && (0..0x80).all(|byte| !before.set.has_ascii(byte) || word(&byte) == wanted)
+    };
+    match (known(true), known(false)) {
+        (true, _) if !before.start => Assert::AfterWord,
+        (_, true) => Assert::AfterOther,
+        _ => Assert::WordBoundary,
     }
 }
 
@@ -318,5 +337,45 @@ fn behind(node: &Node, before: &Before) -> Before {
         }
         Node::Capture(_, node) | Node::Group(node, _) | Node::Atomic(node) => behind(node, before),
         Node::Empty | Node::Ahead { .. } | Node::Behind { .. } | Node::Assert(_) => before.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::own::parse::parse;
+
+    fn simple(text: &str) -> Node {
+        simplify(parse(text, false, false).unwrap().node)
+    }
+
+    #[test]
+    fn common_beginnings_are_shared() {
+        assert_eq!(simple("abc|abd|abe"), simple("ab[cde]"));
+        assert_eq!(simple("Mon(?:day)?|Monat"), simple("Mon(?:(?:day)?|at)"));
+        assert_eq!(simple("é1|è1"), Node::Alt(vec![simple("é1"), simple("è1")]), "half a character is none");
+        assert_eq!(
+            simple("(?:[0-9]{1,3}:){2}a|(?:[0-9]{1,3}:){1}b"),
+            simple("(?:[0-9]{1,3}:)(?:(?:[0-9]{1,3}:){1}a|b)")
+        );
+    }
+
+    #[test]
+    fn what_can_match_in_several_ways_is_not_shared() {
+        for text in ["a*b|a*c", "(a)b|(a)c", "(?:a|bc)c|(?:a|bc)d"] {
+            assert!(matches!(simple(text), Node::Alt(nodes) if nodes.len() == 2), "{text}");
+        }
+    }
+
+    #[test]
+    fn look_behinds_and_boundaries_that_are_decided() {
+        assert_eq!(simple(" (?<![0-9])a"), simple(" a"));
+        assert_eq!(simple("(?:x|y)(?<=[xyz])a"), simple("(?:x|y)a"));
+        for text in ["(?<![0-9])a", "1(?<![0-9])a", "(?:x )?(?<! )a", "(?<=x)a"] {
+            assert!(format!("{:?}", simple(text)).contains("Behind"), "{text}");
+        }
+        let boundary = |text| format!("{:?}", simple(text));
+        assert!(boundary(r"[0-9]+\b").contains("AfterWord") && boundary(r" \b").contains("AfterOther"));
+        assert!(boundary(r"[0-9]*\b").contains("WordBoundary") && boundary(r"é\b").contains("WordBoundary"));
     }
 }

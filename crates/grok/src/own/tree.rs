@@ -62,6 +62,10 @@ pub(super) enum Assert {
     SearchStart,
     /// `\b`
     WordBoundary,
+    /// `\b` where a letter, digit or `_` of ASCII is known to stand before.
+    AfterWord,
+    /// `\b` where another character of ASCII or nothing is known to stand before.
+    AfterOther,
     /// `\B`
     NoWordBoundary,
 }

@@ -1,6 +1,8 @@
 //! Both engines find the same matches with the same groups: on log lines with every shipped definition, and on random
 //! texts with random expressions. All is generated from fixed seeds.
 
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "tests may fail loudly")]
+
 mod expressions;
 mod lines;
 mod random;
