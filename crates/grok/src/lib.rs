@@ -5,8 +5,8 @@
 //! knowing nothing of events, files or threads:
 //!
 //! * [`Regex`] is one compiled expression. Behind it stands a [`Matcher`], the small trait that an engine
-//!   implements: [`OnigurumaMatcher`] is exact for everything Ruby accepts, and a plain literal is searched
-//!   for as one.
+//!   implements: a plain literal is searched for as one, nearly every other expression runs on this crate's own
+//!   engine, and [`OnigurumaMatcher`] takes the rest, back-references for instance. [`Regex::engine`] tells which.
 //! * [`PatternLibrary`] maps names such as `IPORHOST` to definitions; [`PatternLibrary::legacy`] and
 //!   [`PatternLibrary::ecs_v1`] are the two sets that Logstash ships.
 //! * [`Grok`] is a `%{NAME:field:int}` expression expanded over a library and compiled; a [`GrokList`] is

@@ -240,30 +240,38 @@ fn start_of(node: &Node, dots: bool) -> Start {
         Node::Assert(Assert::LineStart) => Start::Line,
         Node::Concat(nodes) => match nodes.as_slice() {
             // See below: Oniguruma does not look for another line then.
-            [Node::Assert(Assert::LineStart), next, ..] if dots && is_greedy_dot(next) => {
-                start_of(next, dots)
-            }
+            [Node::Assert(Assert::LineStart), next, ..] if dots && is_greedy_dot(next) => dot_start(next),
             [first, ..] => start_of(first, dots),
             [] => Start::Anywhere,
         },
         Node::Capture(_, node) => start_of(node, dots),
-        // From each place it tries all ends that it would try from any later one.
+        Node::Repeat(_) => dot_start(node),
+        _ => Start::Anywhere,
+    }
+}
+
+/// Whether it begins with `.*` or `.+`.
+fn is_greedy_dot(node: &Node) -> bool {
+    match node {
+        Node::Repeat(repeat) => repeat.greedy && dot_start(node) != Start::Anywhere,
+        Node::Capture(_, node) | Node::Atomic(node) => is_greedy_dot(node),
+        Node::Concat(nodes) => nodes.first().is_some_and(is_greedy_dot),
+        _ => false,
+    }
+}
+
+/// Where a repeat of `.` need be tried: from each place it tries all ends that it would try from any later one, in the
+/// text or in the line.
+fn dot_start(node: &Node) -> Start {
+    match node {
         Node::Repeat(repeat) if repeat.max == INFINITE => match &repeat.node {
             Node::Set(set) if *set == CharSet::all() => Start::Here,
             Node::Set(set) if set.single_outside() == Some('\n') => Start::Line,
             _ => Start::Anywhere,
         },
+        Node::Capture(_, node) | Node::Atomic(node) => dot_start(node),
+        Node::Concat(nodes) => nodes.first().map_or(Start::Anywhere, dot_start),
         _ => Start::Anywhere,
-    }
-}
-
-/// Whether it is `.*` or `.+`, possibly captured.
-fn is_greedy_dot(node: &Node) -> bool {
-    match node {
-        Node::Repeat(repeat) => repeat.greedy && start_of(node, true) != Start::Anywhere,
-        Node::Capture(_, node) | Node::Atomic(node) => is_greedy_dot(node),
-        Node::Concat(nodes) => nodes.first().is_some_and(is_greedy_dot),
-        _ => false,
     }
 }
 
@@ -398,10 +406,9 @@ mod tests {
     fn where_matches_may_begin() {
         let start = |pattern| matcher(pattern, true).start;
         assert_eq!((start(r"\Aab"), start("^ab"), start("ab")), (Start::Text, Start::Line, Start::Anywhere));
-        assert_eq!(
-            (start(".*x"), start("(?<all>.*?)x"), start("^.*x")),
-            (Start::Here, Start::Here, Start::Here)
-        );
+        for pattern in [".*x", "(?<all>.*?)x", "^.*x", "^.++x"] {
+            assert_eq!(start(pattern), Start::Here, "{pattern}");
+        }
         assert_eq!(matcher(".*x", false).start, Start::Line);
         let second_line = matcher("^b", false);
         assert_eq!(second_line.find_at("ab\nb", 0, None), Ok(Some(3..4)));

@@ -52,7 +52,7 @@ struct Compiler {
     choices: usize,
     /// Whether an atomic group is compiled as if it were none, see [`Compiler::atomic`].
     strict: bool,
-    /// How many nodes are around whose instructions depend on more than place and position.
+    /// How many nodes are around inside of which registers matter.
     inside: usize,
 }
 
@@ -104,14 +104,6 @@ impl Compiler {
             Node::Behind { negate, alternatives } => self.behind(*negate, alternatives, rest)?,
             Node::Assert(assert) => self.assert(*assert, rest),
         })
-    }
-
-    /// What depends on registers.
-    fn dependent(&mut self, node: &Node, rest: Rest) -> Result<Rest, Unsupported> {
-        self.inside += 1;
-        let body = self.node(node, rest);
-        self.inside -= 1;
-        body
     }
 
     // ---- characters
@@ -304,6 +296,7 @@ impl Compiler {
         let inside = first(node, Next::never()).or(rest.next).blurred();
         let head = self.emit(Op::Fail, rest.place);
         let nullable = node.is_nullable();
+        self.inside += usize::from(nullable);
         let (end, register) = if nullable {
             let register = self.register();
             (self.emit(Op::Check { register, exit: rest.place }, head), register)
@@ -311,7 +304,8 @@ impl Compiler {
             (head, 0)
         };
         let after = Rest { place: end, next: inside };
-        let mut body = if nullable { self.dependent(node, after)? } else { self.node(node, after)? };
+        let mut body = self.node(node, after)?;
+        self.inside -= usize::from(nullable);
         if nullable {
             body.place = self.emit(Op::Mark { register }, body.place);
         }
@@ -330,8 +324,10 @@ impl Compiler {
     fn counted(&mut self, repeat: &Repeat, rest: Rest) -> Result<Rest, Unsupported> {
         let register = self.register();
         let inside = first(&repeat.node, Next::never()).or(rest.next).blurred().unsure();
+        self.inside += 1;
         let head = self.emit(Op::Fail, rest.place);
-        let body = self.dependent(&repeat.node, Rest { place: head, next: inside })?;
+        let body = self.node(&repeat.node, Rest { place: head, next: inside })?;
+        self.inside -= 1;
         let Repeat { min, max, greedy, .. } = *repeat;
         self.program.counts.push(Count { register, min, max, greedy, body: body.place });
         self.set_op(head, Op::Count(self.program.counts.len() as u32 - 1));
@@ -436,10 +432,12 @@ impl Compiler {
         }
         let register = self.register();
         let strict = std::mem::replace(&mut self.strict, false);
+        self.inside += 1;
         let leave = self.emit(Op::Leave { register, captures: node.has_captures() }, rest.place);
         let (choices, dispatches) = (self.choices, self.program.dispatches.len());
-        let body = self.dependent(node, Rest { place: leave, next: Next::SURE })?;
+        let body = self.node(node, Rest { place: leave, next: Next::SURE })?;
         self.strict = strict;
+        self.inside -= 1;
         if self.choices == choices {
             self.retarget(leave, rest.place, dispatches);
             let place = if body.place == leave { rest.place } else { body.place };
@@ -504,7 +502,7 @@ impl Compiler {
         }
         let choices = self.choices;
         let rest = self.look(negate, node.has_captures(), rest, |this, leave| {
-            this.dependent(node, Rest { place: leave, next: Next::SURE })
+            this.node(node, Rest { place: leave, next: Next::SURE })
         })?;
         self.choices = choices;
         Ok(rest)
@@ -534,15 +532,19 @@ impl Compiler {
         body: impl FnOnce(&mut Self, Place) -> Result<Rest, Unsupported>,
     ) -> Result<Rest, Unsupported> {
         if negate {
+            self.inside += 1;
             let leave = self.emit(Op::LeaveNot { register }, 0);
             let body = body(self, leave)?;
+            self.inside -= 1;
             let place = self.emit(Op::EnterNot { register, after: rest.place }, body.place);
             return Ok(Rest { place, next: rest.next.unsure() });
         }
         // The second register holds the position.
         self.register();
+        self.inside += 1;
         let leave = self.emit(Op::LeaveLook { register, captures }, rest.place);
         let body = body(self, leave)?;
+        self.inside -= 1;
         let place = self.emit(Op::EnterLook { register }, body.place);
         let next = Next {
             after_word: rest.next.after_word & body.next.after_word,
@@ -573,7 +575,7 @@ impl Compiler {
         let looked = self.look(negate, false, rest, |this, leave| {
             let mut places = Vec::with_capacity(alternatives.len());
             for (length, node) in alternatives {
-                let body = this.dependent(node, Rest { place: leave, next: Next::SURE })?;
+                let body = this.node(node, Rest { place: leave, next: Next::SURE })?;
                 places.push(this.emit(Op::Back(*length as u32), body.place));
             }
             Ok(Rest { place: this.chain(&places), next: Next::from(Bytes::ALL) })
