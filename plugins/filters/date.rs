@@ -12,7 +12,7 @@ use ferrostash_conf::{OptionEnum, Options, Spanned};
 use ferrostash_event::{Event, FieldRef, Timestamp, ValueRef};
 use ferrostash_joda::{DateParser, Locale, Precision, Zone};
 use ferrostash_plugin::{
-    BuildContext, BuildResult, Counter, EventFilter, FilterContext, FilterPlugin, Matched, PluginDef, filter,
+    BuildContext, BuildResult, EventFilter, FilterContext, FilterPlugin, Matched, PluginDef, Tally, filter,
 };
 use std::sync::Arc;
 use zones::Zones;
@@ -75,6 +75,8 @@ pub(crate) static PLUGIN: PluginDef = filter::<Date>();
 pub(crate) struct Date {
     plan: Arc<Plan>,
     zones: Zones,
+    matches: Tally,
+    failures: Tally,
 }
 
 struct Plan {
@@ -82,8 +84,6 @@ struct Plan {
     target: FieldRef,
     parsers: Vec<DateParser>,
     tag_on_failure: Vec<String>,
-    matches: Arc<Counter>,
-    failures: Arc<Counter>,
 }
 
 impl FilterPlugin for Date {
@@ -104,10 +104,14 @@ impl FilterPlugin for Date {
             target: options.target,
             parsers: parsers?,
             tag_on_failure: options.tag_on_failure,
-            matches: cx.metrics.counter(&["matches"]),
-            failures: cx.metrics.counter(&["failures"]),
         };
-        Ok(Date { plan: Arc::new(plan), zones: zones? })
+        let tally = |name| Tally::new(cx.metrics.counter(&[name]));
+        Ok(Date {
+            plan: Arc::new(plan),
+            zones: zones?,
+            matches: tally("matches"),
+            failures: tally("failures"),
+        })
     }
 }
 
@@ -173,6 +177,7 @@ impl EventFilter for Date {
             None => {
                 let value = excerpt(value.as_str().unwrap_or_default());
                 tracing::debug!(field = plan.source.as_str(), value, "no date format fits");
+                self.failures.count();
                 plan.fail(event);
                 return Matched::No;
             }
@@ -184,17 +189,22 @@ impl EventFilter for Date {
                 limited = true,
                 "a date could not be stored"
             );
+            self.failures.count();
             plan.fail(event);
             return Matched::No;
         }
-        plan.matches.add(1);
+        self.matches.count();
         Matched::Yes
+    }
+
+    fn batch_done(&mut self) {
+        self.matches.hand_in();
+        self.failures.hand_in();
     }
 }
 
 impl Plan {
     fn fail(&self, event: &mut Event) {
-        self.failures.add(1);
         self.tag_on_failure.iter().for_each(|tag| event.tag(tag));
     }
 }

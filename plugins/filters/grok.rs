@@ -16,7 +16,7 @@ use ferrostash_conf::{ConfKind, ConfValue, OptionEnum, Options, Spanned};
 use ferrostash_event::Event;
 use ferrostash_grok::{Captures, PatternLibrary};
 use ferrostash_plugin::{
-    BuildContext, BuildResult, Counter, EventFilter, FilterContext, FilterPlugin, Matched, PluginDef, filter,
+    BuildContext, BuildResult, EventFilter, FilterContext, FilterPlugin, Matched, PluginDef, Tally, filter,
 };
 use std::sync::Arc;
 use timeout::Timeout;
@@ -107,6 +107,9 @@ pub(crate) static PLUGIN: PluginDef = filter::<Grok>();
 pub(crate) struct Grok {
     plan: Arc<Plan>,
     captures: Captures,
+    matches: Tally,
+    failures: Tally,
+    timeouts: Tally,
 }
 
 struct Plan {
@@ -114,9 +117,6 @@ struct Plan {
     rules: Rules,
     tag_on_failure: Vec<String>,
     tag_on_timeout: String,
-    matches: Arc<Counter>,
-    failures: Arc<Counter>,
-    timeouts: Arc<Counter>,
 }
 
 impl FilterPlugin for Grok {
@@ -139,11 +139,10 @@ impl FilterPlugin for Grok {
             rules,
             tag_on_failure: options.tag_on_failure,
             tag_on_timeout: options.tag_on_timeout,
-            matches: cx.metrics.counter(&["matches"]),
-            failures: cx.metrics.counter(&["failures"]),
-            timeouts: cx.metrics.counter(&["timeouts"]),
         };
-        Ok(Grok { plan: Arc::new(plan), captures: Captures::new() })
+        let tally = |name| Tally::new(cx.metrics.counter(&[name]));
+        let (matches, failures, timeouts) = (tally("matches"), tally("failures"), tally("timeouts"));
+        Ok(Grok { plan: Arc::new(plan), captures: Captures::new(), matches, failures, timeouts })
     }
 }
 
@@ -220,11 +219,11 @@ impl EventFilter for Grok {
     fn filter(&mut self, event: &mut Event, _: &mut FilterContext<'_>) -> Matched {
         match self.match_fields(event) {
             Ok(true) => {
-                self.plan.matches.add(1);
+                self.matches.count();
                 Matched::Yes
             }
             Ok(false) | Err(Stop::Fault(_)) => {
-                self.plan.failures.add(1);
+                self.failures.count();
                 self.plan.tag_on_failure.iter().for_each(|tag| event.tag(tag));
                 Matched::No
             }
@@ -237,11 +236,15 @@ impl EventFilter for Grok {
                     limited = true,
                     "a grok pattern took longer than its timeout"
                 );
-                self.plan.timeouts.add(1);
+                self.timeouts.count();
                 event.tag(&self.plan.tag_on_timeout);
                 Matched::No
             }
         }
+    }
+
+    fn batch_done(&mut self) {
+        [&mut self.matches, &mut self.failures, &mut self.timeouts].into_iter().for_each(Tally::hand_in);
     }
 }
 

@@ -53,6 +53,9 @@ pub trait EventFilter: Send {
     /// Works on one event.
     fn filter(&mut self, event: &mut Event, cx: &mut FilterContext<'_>) -> Matched;
 
+    /// The last event of a batch went by: what was counted is handed in.
+    fn batch_done(&mut self) {}
+
     /// The common options could not be applied after [`EventFilter::filter`] matched.
     fn decoration_failed(&mut self, event: &mut Event, error: &str) {
         tracing::warn!(error, "common options could not be applied");
@@ -131,6 +134,7 @@ impl<F: EventFilter> Filter for EachEvent<F> {
             event.compact_if_wasteful();
         }
         cx.slot = None;
+        self.0.batch_done();
     }
 
     fn flushes(&self) -> Flushes {

@@ -32,7 +32,7 @@ pub use def::{
 pub use ecs::Ecs;
 pub use filter::{EventFilter, Filter, FilterContext, Flushes, Matched};
 pub use input::{Chunk, EventQueue, Input, InputContext, InputError, QueueClosed, StartError};
-pub use metrics::{CUSTOM_METRICS_MAX, Counter, CustomMetric, MetricKind, PluginMetrics, Time};
+pub use metrics::{CUSTOM_METRICS_MAX, Counter, CustomMetric, MetricKind, PluginMetrics, Tally, Time};
 pub use output::{
     BatchEncoder, DeadLetters, Encoded, FilteredBatch, Output, OutputBatch, OutputContext, OutputError,
     OutputFactory,

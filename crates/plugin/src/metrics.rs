@@ -38,6 +38,39 @@ impl Counter {
     }
 }
 
+/// One worker's share of a counter: counted in its own memory, handed in once per batch.
+#[derive(Debug, Default)]
+pub struct Tally {
+    counter: Arc<Counter>,
+    pending: u64,
+}
+
+impl Tally {
+    /// A share of `counter`.
+    pub fn new(counter: Arc<Counter>) -> Tally {
+        Tally { counter, pending: 0 }
+    }
+
+    /// Counts one.
+    pub fn count(&mut self) {
+        self.pending += 1;
+    }
+
+    /// Adds what was counted to the counter; see [`crate::EventFilter::batch_done`].
+    pub fn hand_in(&mut self) {
+        if self.pending > 0 {
+            self.counter.add(std::mem::take(&mut self.pending));
+        }
+    }
+}
+
+impl Clone for Tally {
+    /// Another worker's share.
+    fn clone(&self) -> Self {
+        Tally::new(Arc::clone(&self.counter))
+    }
+}
+
 /// Time spent, kept in nanoseconds.
 #[derive(Debug, Default)]
 pub struct Time(Counter);
@@ -133,6 +166,18 @@ impl PluginMetrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tally_counts_when_it_is_handed_in() {
+        let counter = Arc::<Counter>::default();
+        let mut tally = Tally::new(Arc::clone(&counter));
+        tally.count();
+        tally.clone().hand_in();
+        assert_eq!(counter.get(), 0);
+        tally.hand_in();
+        tally.hand_in();
+        assert_eq!(counter.get(), 1);
+    }
 
     #[test]
     fn custom_metrics_are_bounded_and_shared() {
