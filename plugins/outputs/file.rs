@@ -6,12 +6,13 @@ mod path;
 use ferrostash_conf::{OptionEnum, Options};
 use ferrostash_event::{Event, Template};
 use ferrostash_plugin::{
-    Backoff, BatchEncoder, BuildContext, BuildResult, Codec, CodecFactory, Encoded, Output, OutputBatch,
-    OutputContext, OutputError, OutputPlugin, PluginDef, output,
+    Backoff, BatchEncoder, Buffer, Buffers, BuildContext, BuildResult, Codec, CodecFactory, Encoded, Output,
+    OutputBatch, OutputContext, OutputError, OutputPlugin, PluginDef, output,
 };
 use futures::future::BoxFuture;
 use open_files::{OpenFiles, Policy};
 use path::PathMaker;
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,6 +71,7 @@ struct File {
     paths: PathMaker,
     policy: Policy,
     codec: Arc<dyn CodecFactory>,
+    buffers: Buffers,
     /// `None` while a write is going on in another thread.
     files: Option<OpenFiles>,
 }
@@ -80,6 +82,7 @@ impl Clone for File {
             paths: self.paths.clone(),
             policy: self.policy.clone(),
             codec: Arc::clone(&self.codec),
+            buffers: self.buffers.clone(),
             files: Some(OpenFiles::new(self.policy.clone())),
         }
     }
@@ -114,51 +117,68 @@ impl OutputPlugin for File {
                 .unwrap_or(Duration::MAX),
         };
         let files = Some(OpenFiles::new(policy.clone()));
-        Ok(File { paths, policy, codec, files })
+        Ok(File { paths, policy, codec, buffers: Buffers::default(), files })
     }
 
     fn encoder(&self) -> Option<Box<dyn BatchEncoder>> {
-        Some(Box::new(FileEncoder { paths: self.paths.clone(), codec: self.codec.for_stream(), expected: 0 }))
+        Some(Box::new(FileEncoder {
+            paths: self.paths.clone(),
+            codec: self.codec.for_stream(),
+            portions: Vec::new(),
+            numbers: HashMap::new(),
+            refused: Vec::new(),
+            buffers: self.buffers.clone(),
+        }))
     }
 }
 
 /// The text that a batch adds to one file.
 struct Portion {
     path: PathBuf,
-    text: Vec<u8>,
+    text: Buffer,
 }
 
 /// Sorts events by file and encodes them.
 struct FileEncoder {
     paths: PathMaker,
     codec: Box<dyn Codec>,
-    /// Bytes of the last batch: the next one is about as large.
-    expected: usize,
+    portions: Vec<Portion>,
+    /// The portions' places, by path.
+    numbers: HashMap<PathBuf, usize>,
+    refused: Vec<(Event, String)>,
+    buffers: Buffers,
 }
 
 impl BatchEncoder for FileEncoder {
-    fn encode(&mut self, events: &mut dyn Iterator<Item = &Event>) -> Encoded {
-        let (mut portions, mut refused) = (Vec::<Portion>::new(), Vec::new());
+    fn encode(&mut self, events: &mut dyn Iterator<Item = &Event>) {
+        let FileEncoder { paths, codec, portions, numbers, refused, buffers } = self;
         let mut last = 0;
         for event in events {
-            let path = self.paths.path_of(event);
+            let path = paths.path_of(event);
             if portions.get(last).is_none_or(|portion| portion.path != path) {
-                last = portions.iter().position(|portion| portion.path == path).unwrap_or_else(|| {
-                    let room = if portions.is_empty() { self.expected } else { 0 };
-                    portions.push(Portion { path: path.to_owned(), text: Vec::with_capacity(room) });
+                last = numbers.get(path).copied().unwrap_or_else(|| {
+                    numbers.insert(path.to_owned(), portions.len());
+                    portions.push(Portion { path: path.to_owned(), text: buffers.take() });
                     portions.len() - 1
                 });
             }
             let Some(portion) = portions.get_mut(last) else { continue };
             let before = portion.text.len();
-            if let Err(error) = self.codec.encode(event, &mut portion.text) {
+            if let Err(error) = codec.encode(event, &mut portion.text) {
                 portion.text.truncate(before);
                 refused.push((event.clone(), error.to_string()));
             }
         }
-        let size = portions.iter().map(|portion| portion.text.len()).sum();
-        self.expected = portions.first().map_or(0, |portion| portion.text.len() + portion.text.len() / 8);
-        Encoded::new(portions, size, refused)
+    }
+
+    fn byte_size(&self) -> usize {
+        self.portions.iter().map(|portion| portion.text.len()).sum()
+    }
+
+    fn finish(&mut self) -> Encoded {
+        let (size, portions) = (self.byte_size(), std::mem::take(&mut self.portions));
+        self.numbers.clear();
+        Encoded::new(portions, size, std::mem::take(&mut self.refused))
     }
 }
 

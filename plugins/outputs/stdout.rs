@@ -3,8 +3,8 @@
 use ferrostash_conf::Options;
 use ferrostash_event::Event;
 use ferrostash_plugin::{
-    BatchEncoder, BuildContext, BuildResult, Codec, CodecFactory, Encoded, Output, OutputBatch,
-    OutputContext, OutputError, OutputPlugin, PluginDef, output,
+    BatchEncoder, Buffer, Buffers, BuildContext, BuildResult, Codec, CodecFactory, Encoded, Output,
+    OutputBatch, OutputContext, OutputError, OutputPlugin, PluginDef, output,
 };
 use futures::future::BoxFuture;
 use std::io::Write as _;
@@ -24,6 +24,7 @@ pub(crate) static PLUGIN: PluginDef = output::<Stdout>();
 #[derive(Clone)]
 struct Stdout {
     codec: Arc<dyn CodecFactory>,
+    buffers: Buffers,
 }
 
 impl OutputPlugin for Stdout {
@@ -31,31 +32,47 @@ impl OutputPlugin for Stdout {
     const CODEC: &'static str = "rubydebug";
 
     fn build(_: StdoutOptions, codec: Arc<dyn CodecFactory>, _: &mut BuildContext<'_>) -> BuildResult<Self> {
-        Ok(Stdout { codec })
+        Ok(Stdout { codec, buffers: Buffers::default() })
     }
 
     fn encoder(&self) -> Option<Box<dyn BatchEncoder>> {
-        Some(Box::new(TextEncoder { codec: self.codec.for_stream() }))
+        Some(Box::new(TextEncoder {
+            codec: self.codec.for_stream(),
+            text: self.buffers.take(),
+            buffers: self.buffers.clone(),
+            refused: Vec::new(),
+        }))
     }
 }
 
 /// Writes events one behind the other.
 struct TextEncoder {
     codec: Box<dyn Codec>,
+    text: Buffer,
+    buffers: Buffers,
+    refused: Vec<(Event, String)>,
 }
 
 impl BatchEncoder for TextEncoder {
-    fn encode(&mut self, events: &mut dyn Iterator<Item = &Event>) -> Encoded {
-        let (mut text, mut refused) = (Vec::new(), Vec::new());
+    fn encode(&mut self, events: &mut dyn Iterator<Item = &Event>) {
+        let TextEncoder { codec, text, refused, .. } = self;
         for event in events {
             let before = text.len();
-            if let Err(error) = self.codec.encode(event, &mut text) {
+            if let Err(error) = codec.encode(event, text) {
                 text.truncate(before);
                 refused.push((event.clone(), error.to_string()));
             }
         }
+    }
+
+    fn byte_size(&self) -> usize {
+        self.text.len()
+    }
+
+    fn finish(&mut self) -> Encoded {
+        let text = std::mem::replace(&mut self.text, self.buffers.take());
         let size = text.len();
-        Encoded::new(text, size, refused)
+        Encoded::new(text, size, std::mem::take(&mut self.refused))
     }
 }
 
@@ -65,7 +82,7 @@ impl Output for Stdout {
         batches: &'a [OutputBatch],
         cx: &'a OutputContext,
     ) -> BoxFuture<'a, Result<(), OutputError>> {
-        let texts: Vec<Arc<Vec<u8>>> = batches.iter().filter_map(OutputBatch::payload).collect();
+        let texts: Vec<Arc<Buffer>> = batches.iter().filter_map(OutputBatch::payload).collect();
         Box::pin(async move {
             for (event, reason) in batches.iter().flat_map(OutputBatch::refused) {
                 cx.dead_letters.write(event, reason).await;
@@ -84,7 +101,7 @@ impl Output for Stdout {
 }
 
 /// Writes whole batches under the lock that the log uses too, so that lines never mix.
-fn print(texts: &[Arc<Vec<u8>>]) -> std::io::Result<()> {
+fn print(texts: &[Arc<Buffer>]) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
     for text in texts {
         stdout.write_all(text)?;

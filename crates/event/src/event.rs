@@ -19,6 +19,8 @@ use crate::{METADATA, TAGS, TIMESTAMP, VERSION};
 use ferrostash_joda::Timestamp;
 use std::sync::LazyLock;
 
+mod spare;
+
 /// Longest list that setting an element beyond its end may make.
 pub const LIST_PAD_MAX: usize = 100_000;
 /// Most text, in bytes, that one event holds; what comes after is cut.
@@ -169,11 +171,13 @@ pub enum SetError {
 }
 
 /// One event.
-#[derive(Clone)]
 pub struct Event {
     pub(crate) text: String,
     pub(crate) nodes: Vec<Node>,
     pub(crate) ranges: Vec<Range>,
+    /// A bit for each top-level name, by its number: most names that are not there are known at a glance. A name that
+    /// was removed may leave its bit behind.
+    names: u64,
     cancelled: bool,
     /// Text and nodes that were live after the last compaction, in bytes.
     compacted_bytes: u32,
@@ -182,6 +186,19 @@ pub struct Event {
 impl Default for Event {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl Clone for Event {
+    fn clone(&self) -> Event {
+        self.clone_into_room(Weight::default())
+    }
+}
+
+impl Drop for Event {
+    fn drop(&mut self) {
+        let (text, nodes) = (std::mem::take(&mut self.text), std::mem::take(&mut self.nodes));
+        spare::keep(text, nodes, std::mem::take(&mut self.ranges));
     }
 }
 
@@ -200,12 +217,36 @@ impl Event {
 
     /// An event with nothing at all in it, and room for `text_bytes` of text.
     pub(crate) fn bare(text_bytes: usize) -> Event {
-        let mut ranges = Vec::with_capacity(6);
-        ranges.push(Range { start: 0, len: 0, cap: FIELDS_EXPECTED });
-        ranges.push(Range { start: 0, len: 0, cap: 0 });
-        let mut nodes = Vec::with_capacity(2 * FIELDS_EXPECTED as usize);
-        nodes.resize(FIELDS_EXPECTED as usize, Node::NULL);
-        Event { text: String::with_capacity(text_bytes), nodes, ranges, cancelled: false, compacted_bytes: 0 }
+        let mut event = Event::in_room(text_bytes, 2 * FIELDS_EXPECTED as usize, 6);
+        event.ranges.push(Range { start: 0, len: 0, cap: FIELDS_EXPECTED });
+        event.ranges.push(Range { start: 0, len: 0, cap: 0 });
+        event.nodes.resize(FIELDS_EXPECTED as usize, Node::NULL);
+        event
+    }
+
+    /// An event without even its two hashes, in a used arena if there is one.
+    fn in_room(text_bytes: usize, nodes: usize, ranges: usize) -> Event {
+        let (mut text, mut node_list, mut range_list) = spare::take();
+        text.reserve(text_bytes);
+        node_list.reserve(nodes);
+        range_list.reserve(ranges);
+        Event { text, nodes: node_list, ranges: range_list, names: 0, cancelled: false, compacted_bytes: 0 }
+    }
+
+    /// A copy with room for more.
+    fn clone_into_room(&self, room: Weight) -> Event {
+        let mut copy = Event::in_room(
+            self.text.len() + room.text,
+            self.nodes.len() + room.nodes,
+            self.ranges.len() + room.ranges,
+        );
+        copy.text.push_str(&self.text);
+        copy.nodes.extend_from_slice(&self.nodes);
+        copy.ranges.extend_from_slice(&self.ranges);
+        copy.names = self.names;
+        copy.cancelled = self.cancelled;
+        copy.compacted_bytes = self.compacted_bytes;
+        copy
     }
 
     /// An event of `timestamp` with `message` set.
@@ -248,7 +289,7 @@ impl Event {
         let node = self.nodes[at];
         self.remove_at(DATA, at);
         if node.kind == Kind::Object {
-            self.ranges[META as usize] = self.ranges[node.a as usize];
+            self.set_members(META, node.a);
         }
     }
 
@@ -406,16 +447,7 @@ impl Event {
         const ROOM: Weight = Weight { text: 64, nodes: 32, ranges: 4 };
         let mut weight = ROOM;
         weight.add(value);
-        let mut copy = Event {
-            text: String::with_capacity(self.text.len() + weight.text),
-            nodes: Vec::with_capacity(self.nodes.len() + weight.nodes),
-            ranges: Vec::with_capacity(self.ranges.len() + weight.ranges),
-            cancelled: self.cancelled,
-            compacted_bytes: self.compacted_bytes,
-        };
-        copy.text.push_str(&self.text);
-        copy.nodes.extend_from_slice(&self.nodes);
-        copy.ranges.extend_from_slice(&self.ranges);
+        let mut copy = self.clone_into_room(weight);
         copy.set_ref(field, value)?;
         Ok(copy)
     }
@@ -548,7 +580,7 @@ impl Event {
         let mut spans = Spans::default();
         for root in [DATA, META] {
             let members = fresh.adopt_members(self, root, &mut spans);
-            fresh.ranges[root as usize] = fresh.ranges[members as usize];
+            fresh.set_members(root, members);
         }
         fresh.cancelled = self.cancelled;
         let used = fresh.text.len() + fresh.nodes.len() * size_of::<Node>();
@@ -561,11 +593,6 @@ impl Event {
     pub(crate) fn members(&self, range: u32) -> &[Node] {
         let range = self.ranges[range as usize];
         &self.nodes[range.start as usize..(range.start + range.len) as usize]
-    }
-
-    /// The text of a string or number that is kept as text.
-    pub(crate) fn text_bytes(&self, node: Node) -> &[u8] {
-        self.text.as_bytes().get(node.a as usize..(node.a + node.b) as usize).unwrap_or_default()
     }
 
     pub(crate) fn resolve(&self, node: Node) -> ValueRef<'_> {
@@ -622,6 +649,9 @@ impl Event {
     }
 
     fn find_id(&self, range: u32, id: KeyId) -> Option<usize> {
+        if range == DATA && self.names & name_bit(id.0) == 0 {
+            return None;
+        }
         let at = self.members(range).iter().position(|node| node.key == id.0)?;
         Some(self.ranges[range as usize].start as usize + at)
     }
@@ -847,9 +877,20 @@ impl Event {
                 self.ranges[range as usize] = Range { start: to as u32, len, cap };
             }
         }
+        if range == DATA {
+            self.names |= name_bit(node.key);
+        }
         let range = &mut self.ranges[range as usize];
         self.nodes[(range.start + range.len) as usize] = node;
         range.len += 1;
+    }
+
+    /// Makes the members of `range` those of the event or of `@metadata`.
+    pub(crate) fn set_members(&mut self, root: u32, range: u32) {
+        self.ranges[root as usize] = self.ranges[range as usize];
+        if root == DATA {
+            self.names = self.members(DATA).iter().fold(0, |names, node| names | name_bit(node.key));
+        }
     }
 
     fn remove_at(&mut self, range: u32, at: usize) {
@@ -898,7 +939,7 @@ impl Event {
         if node.kind != Kind::Object {
             return Err(SetError::Metadata(kind_name(node.kind)));
         }
-        self.ranges[root as usize] = self.ranges[node.a as usize];
+        self.set_members(root, node.a);
         Ok(())
     }
 
@@ -996,6 +1037,7 @@ impl Event {
 }
 
 /// What a value takes in an arena.
+#[derive(Default)]
 struct Weight {
     text: usize,
     nodes: usize,
@@ -1053,6 +1095,10 @@ static TIMESTAMP_KEY: LazyLock<Key> = LazyLock::new(|| Key(KeyRepr::Interned(WEL
 static VERSION_KEY: LazyLock<Key> = LazyLock::new(|| Key(KeyRepr::Interned(WELL_KNOWN.version)));
 static TAGS_KEY: LazyLock<Key> = LazyLock::new(|| Key(KeyRepr::Interned(WELL_KNOWN.tags)));
 static MESSAGE_KEY: LazyLock<Key> = LazyLock::new(|| Key::new("message"));
+
+fn name_bit(key: u32) -> u64 {
+    1 << (key & 63)
+}
 
 fn root_range(root: Root) -> u32 {
     match root {

@@ -19,10 +19,62 @@ const CHUNK: usize = 4096;
 /// What the table knows of a name.
 struct Info {
     name: &'static str,
-    /// `"name":`, escaped, so that an encoder copies instead of scanning.
-    json: &'static str,
+    json: JsonKey,
     /// Whether the name as a field reference means the top-level field of that name, and that field has no rules.
     plain: bool,
+}
+
+/// `"name":`, escaped, so that an encoder copies instead of scanning.
+#[derive(Clone, Copy)]
+pub(crate) struct JsonKey {
+    /// The text, filled up to whole blocks: copies of fixed size are the quickest.
+    blocks: &'static [[u8; JsonKey::BLOCK]],
+    /// The bytes of the last block that count.
+    last: u128,
+    len: usize,
+}
+
+impl JsonKey {
+    const BLOCK: usize = 16;
+
+    // Never freed: the table lives as long as the process and is bounded by KEYS_MAX.
+    fn new(name: &str) -> JsonKey {
+        let mut json = Vec::with_capacity(name.len() + 3 + Self::BLOCK);
+        crate::json::write_string(name, &mut json);
+        json.push(b':');
+        let len = json.len();
+        json.resize(len.next_multiple_of(Self::BLOCK), 0);
+        let filling = json.len() - len;
+        JsonKey { blocks: json.as_chunks().0.to_vec().leak(), last: u128::MAX >> (8 * filling), len }
+    }
+
+    /// Appends the key.
+    pub(crate) fn append_to(self, out: &mut Vec<u8>) {
+        let end = out.len() + self.len;
+        for block in self.blocks {
+            out.extend_from_slice(block);
+        }
+        out.truncate(end);
+    }
+
+    /// Whether `text` begins with the key. At the very end of a text it may say no where yes is true.
+    pub(crate) fn begins(self, text: &[u8]) -> bool {
+        let Some((last, others)) = self.blocks.split_last() else { return false };
+        let there = text.as_chunks().0;
+        let Some((there, there_last)) = there.get(..others.len()).zip(there.get(others.len())) else {
+            return false;
+        };
+        let differing = u128::from_le_bytes(*last) ^ u128::from_le_bytes(*there_last);
+        differing & self.last == 0 && others == there
+    }
+
+    /// Length in bytes.
+    pub(crate) fn len(self) -> usize {
+        self.len
+    }
+
+    /// No key at all.
+    const NONE: JsonKey = JsonKey { blocks: &[], last: 0, len: 0 };
 }
 
 type Chunk = Box<[OnceLock<Info>]>;
@@ -68,8 +120,8 @@ impl KeyId {
     }
 
     /// The name as a JSON key with its colon.
-    pub(crate) fn json(self) -> &'static str {
-        self.info().map_or("\"\":", |info| info.json)
+    pub(crate) fn json(self) -> JsonKey {
+        self.info().map_or(JsonKey::NONE, |info| info.json)
     }
 }
 
@@ -86,10 +138,7 @@ fn enter(name: &str) -> Option<(&'static str, u32)> {
     let chunk = NAMES.get(at / CHUNK)?.get_or_init(|| (0..CHUNK).map(|_| OnceLock::new()).collect());
     // Never freed: the table lives as long as the process and is bounded by KEYS_MAX.
     let name: &'static str = Box::leak(name.into());
-    let mut json = Vec::with_capacity(name.len() + 3);
-    crate::json::write_string(name, &mut json);
-    json.push(b':');
-    let json: &'static str = Box::leak(String::from_utf8(json).unwrap_or_default().into_boxed_str());
+    let json = JsonKey::new(name);
     let plain =
         !name.contains(['[', ']']) && ![crate::TIMESTAMP, crate::METADATA, crate::TAGS].contains(&name);
     chunk.get(at % CHUNK)?.set(Info { name, json, plain }).ok()?;
@@ -161,7 +210,17 @@ mod tests {
         let there = std::thread::spawn(|| KeyId::intern("message").unwrap()).join().unwrap();
         assert_eq!(here, there);
         assert_eq!(here.name(), "message");
-        assert_eq!(KeyId::intern("a\"b").unwrap().json(), "\"a\\\"b\":");
+        for (name, json) in
+            [("a\"b", r#""a\"b":"#), ("a name of more than a block", r#""a name of more than a block":"#)]
+        {
+            let (key, mut text) = (KeyId::intern(name).unwrap().json(), Vec::new());
+            key.append_to(&mut text);
+            assert_eq!((String::from_utf8_lossy(&text), key.len()), (json.into(), json.len()));
+            let filling = "x".repeat(JsonKey::BLOCK);
+            assert!(key.begins(format!("{json}{filling}").as_bytes()));
+            assert!(!key.begins(format!("{}x{filling}", &json[..json.len() - 1]).as_bytes()));
+            assert!(!key.begins(format!("x{}{filling}", &json[1..]).as_bytes()));
+        }
     }
 
     #[test]

@@ -69,6 +69,22 @@ impl Selection {
         self.words.iter_mut().zip(&other.words).for_each(|(a, b)| *a |= b);
     }
 
+    /// Adds the slots of `other`, each moved up by `offset`, which lies behind all slots so far.
+    pub fn append(&mut self, other: &Selection, offset: usize) {
+        let (word, shift) = (offset / 64, offset % 64);
+        self.words.resize(word + usize::from(shift > 0), 0);
+        for bits in &other.words {
+            if shift == 0 {
+                self.words.push(*bits);
+                continue;
+            }
+            if let Some(last) = self.words.last_mut() {
+                *last |= bits << shift;
+            }
+            self.words.push(bits >> (64 - shift));
+        }
+    }
+
     /// Takes the slots of `other` out.
     pub fn subtract(&mut self, other: &Selection) {
         self.words.iter_mut().zip(&other.words).for_each(|(a, b)| *a &= !b);
@@ -110,5 +126,18 @@ mod tests {
         few.union(&Selection::only(3));
         assert_eq!(few.iter().collect::<Vec<_>>(), [3, 200]);
         assert!(Selection::all(0).is_empty());
+    }
+
+    #[test]
+    fn selections_behind_each_other() {
+        for offset in [0, 1, 63, 64, 70, 128, 200] {
+            let mut both = Selection::from_iter([0].into_iter().filter(|_| offset > 0));
+            both.append(&Selection::from_iter([0, 5, 64, 130]), offset);
+            let first = (offset > 0).then_some(0);
+            let expected: Vec<usize> =
+                first.into_iter().chain([0, 5, 64, 130].map(|slot| slot + offset)).collect();
+            assert_eq!(both.iter().collect::<Vec<_>>(), expected, "{offset}");
+            assert_eq!(both.len(), expected.len());
+        }
     }
 }

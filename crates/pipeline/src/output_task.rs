@@ -13,6 +13,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// Batches that one write takes together.
 const COALESCED_MAX: usize = 8;
+/// A write that weighs this much, in bytes, takes no further batch.
+const COALESCED_BYTES: usize = 1 << 20;
 /// How often an output is told that nothing came.
 const IDLE_EVERY: Duration = Duration::from_secs(1);
 /// The first and the longest wait between two attempts.
@@ -46,11 +48,12 @@ impl OutputTask {
         let mut batches = Vec::new();
         let mut tickets = Vec::new();
         while let Some(first) = self.next().await {
-            let mut next = Some(first);
+            let (mut next, mut bytes) = (Some(first), 0);
             while let Some(item) = next.take() {
+                bytes += item.batch.byte_size();
                 batches.push(item.batch);
                 tickets.push(item.ticket);
-                if batches.len() < COALESCED_MAX {
+                if batches.len() < COALESCED_MAX && bytes < COALESCED_BYTES {
                     next = self.items.try_recv().ok();
                 }
             }

@@ -294,6 +294,7 @@ impl Starting {
             dead_letters: self.services.dead_letters,
             batch_size: self.settings.batch_size,
             batch_delay: self.settings.batch_delay,
+            workers: self.settings.workers,
         });
         let programs = (1..self.settings.workers).map(|_| program.for_worker()).collect::<Vec<_>>();
         for program in std::iter::once(program).chain(programs) {

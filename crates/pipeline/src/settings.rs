@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 /// Batches that wait for one output.
 pub const OUTPUT_QUEUE_BATCHES_MAX: usize = 16;
 /// What batches that wait for one output may weigh, in bytes.
-pub const OUTPUT_QUEUE_BYTES_MAX: usize = 32 << 20;
+pub const OUTPUT_QUEUE_BYTES_MAX: usize = 2 << 20;
 
 /// The numbers of a pipeline.
 #[derive(Clone, Debug)]
@@ -22,7 +22,7 @@ pub struct Settings {
     pub batch_delay: Duration,
     /// `pipeline.ordered`: events go through the filters one at a time.
     pub ordered: bool,
-    /// Events in the queue; by default a batch per worker, and at least four batches.
+    /// Events in the queue; by default eight batches per worker, and at least thirty-two.
     pub queue_events_max: Option<usize>,
     /// What the events in the queue may weigh, in bytes.
     pub queue_bytes_max: usize,
@@ -56,7 +56,7 @@ impl Default for Settings {
 impl Settings {
     /// Events that the queue holds.
     pub fn queue_events(&self) -> usize {
-        self.queue_events_max.unwrap_or_else(|| self.batch_size.saturating_mul(self.workers.max(4)))
+        self.queue_events_max.unwrap_or_else(|| self.batch_size.saturating_mul(8 * self.workers.max(4)))
     }
 }
 

@@ -4,11 +4,11 @@ use crate::ledger::{Flight, Ledger};
 use crate::output_queue::{Item, OutputQueue, Ticket};
 use crate::pipeline::{State, message_of};
 use crate::program::{DeadEvent, Outcome, Program};
-use ferrostash_event::Selection;
+use ferrostash_event::{Event, Selection};
 use ferrostash_plugin::{
     Ack, BatchEncoder, DeadLetters, Encoded, FilteredBatch, OutputBatch, OutputFactory, Shutdown,
 };
-use ferrostash_queue::{MemoryQueue, Pulled};
+use ferrostash_queue::{Appetite, MemoryQueue, Portion, Pulled};
 use futures::future::join_all;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,6 +18,16 @@ use tokio::time::{Instant, timeout_at};
 
 /// How often filters are asked for what they keep.
 pub(crate) const FLUSH_EVERY: Duration = Duration::from_secs(5);
+
+/// Batches that a worker takes with it in one trip to the queue, and hands to the outputs together.
+const TRIP_BATCHES: usize = 8;
+/// What a worker takes with it, in bytes.
+const TRIP_BYTES: usize = 256 * 1024;
+/// Lines of this many bytes go through the filters together: events larger than usual make smaller batches, which fit in
+/// the processor's cache.
+const PORTION_BYTES: usize = 64 * 1024;
+/// Results of this weight, in bytes, go to the outputs without waiting for the rest of the trip.
+const HAND_ON_BYTES: usize = 256 * 1024;
 
 /// What the workers of a pipeline share.
 pub(crate) struct Shop {
@@ -30,6 +40,7 @@ pub(crate) struct Shop {
     pub(crate) dead_letters: Arc<dyn DeadLetters>,
     pub(crate) batch_size: usize,
     pub(crate) batch_delay: Duration,
+    pub(crate) workers: usize,
 }
 
 pub(crate) struct Worker {
@@ -41,6 +52,22 @@ pub(crate) struct Worker {
 /// The encoders of the outputs that have one.
 type Encoders = Vec<Option<Box<dyn BatchEncoder>>>;
 
+/// What came of the portions of a trip that have not been handed on yet.
+#[derive(Default)]
+struct Results {
+    /// The events, where there is an output without an encoder; else nothing.
+    events: Vec<Event>,
+    events_bytes: usize,
+    /// Events behind the filters, whether they are still there or not.
+    out: usize,
+    /// For each output: which of the events, counted by `out`, it gets.
+    routes: Vec<Selection>,
+    dead: Vec<DeadEvent>,
+    created: usize,
+    /// Events that were taken from the queue for this.
+    pulled: u64,
+}
+
 impl Worker {
     pub(crate) fn new(program: Program, shop: Arc<Shop>) -> Worker {
         let encoders = shop.encoders();
@@ -51,12 +78,19 @@ impl Worker {
     pub(crate) async fn run(mut self) -> Worker {
         let flushes = self.program.flushes_periodically();
         let mut flush_at = Instant::now() + FLUSH_EVERY;
+        let appetite = Appetite {
+            batch: self.shop.batch_size,
+            events_max: self.shop.batch_size.saturating_mul(TRIP_BATCHES),
+            bytes_max: TRIP_BYTES,
+            workers: self.shop.workers,
+            delay: self.shop.batch_delay,
+        };
         while !self.shop.shutdown.is_abandoned() {
             if flushes && flush_at <= Instant::now() {
                 self.flush(false).await;
                 flush_at = Instant::now() + FLUSH_EVERY;
             }
-            let pull = self.shop.queue.pull(self.shop.batch_size, self.shop.batch_delay);
+            let pull = self.shop.queue.pull(&appetite);
             let pulled = match flushes {
                 false => pull.await,
                 true => match timeout_at(flush_at, pull).await {
@@ -65,64 +99,102 @@ impl Worker {
                 },
             };
             let Some(pulled) = pulled else { break };
-            self.batch(pulled).await;
+            self.trip(pulled).await;
             // A full queue never makes this task wait; others want the thread too.
             tokio::task::coop::consume_budget().await;
         }
         self
     }
 
-    async fn batch(&mut self, mut pulled: Pulled) {
+    /// Takes what was pulled through the filters, portion by portion, and hands the results on together.
+    async fn trip(&mut self, mut pulled: Pulled) {
         let started = Instant::now();
         let ledger = Arc::clone(&self.shop.ledger);
         let acks = std::mem::take(&mut pulled.acks);
         let mut in_filters = InFilters::new(Arc::clone(&ledger), pulled.len());
-        let made = catch_unwind(AssertUnwindSafe(|| pulled.make_events()));
-        let run = made.and_then(|()| {
-            in_filters.recount(pulled.events.len());
-            catch_unwind(AssertUnwindSafe(|| self.program.run(std::mem::take(&mut pulled.events))))
+        let mut results = Results::default();
+        while let Some(portion) = pulled.next_portion(self.shop.batch_size, PORTION_BYTES) {
+            if self.shop.shutdown.is_abandoned() {
+                acks.iter().for_each(Ack::abandon);
+                ledger.abandoned.add((portion.len() + pulled.len()) as u64);
+                break;
+            }
+            self.portion(portion, &acks, &mut in_filters, &mut results);
+            if self.weight(&results) >= HAND_ON_BYTES {
+                self.hand_on(std::mem::take(&mut results), &acks, &mut in_filters).await;
+            }
+        }
+        if results.pulled > 0 || results.created > 0 {
+            self.hand_on(results, &acks, &mut in_filters).await;
+        }
+        ledger.duration.add(started.elapsed());
+    }
+
+    /// Takes one portion through the filters and encodes what is left of it.
+    fn portion(&mut self, portion: Portion, acks: &[Ack], in_filters: &mut InFilters, results: &mut Results) {
+        let lines = portion.len();
+        let mut events = lines as u64;
+        let made = catch_unwind(AssertUnwindSafe(|| portion.into_events()));
+        let run = made.and_then(|made| {
+            events = in_filters.recount(lines, made.len());
+            catch_unwind(AssertUnwindSafe(|| self.program.run(made)))
         });
         match run {
             Ok(outcome) => {
-                ledger.filtered.add(in_filters.events);
-                self.hand_on(outcome, acks, in_filters).await;
+                self.shop.ledger.filtered.add(events);
+                self.keep(outcome, events, acks, results);
             }
             Err(panic) => {
                 acks.iter().for_each(Ack::abandon);
-                ledger.abandoned.add(in_filters.events);
+                self.shop.ledger.abandoned.add(events);
                 self.panicked(&*panic);
             }
         }
-        ledger.duration.add(started.elapsed());
     }
 
     /// Takes on what filters keep; `at_end` when no event will follow.
     pub(crate) async fn flush(&mut self, at_end: bool) {
         match catch_unwind(AssertUnwindSafe(|| self.program.flush(at_end))) {
             Ok(outcome) => {
-                let none = InFilters::new(Arc::clone(&self.shop.ledger), 0);
-                self.hand_on(outcome, Vec::new(), none).await;
+                let mut results = Results::default();
+                self.keep(outcome, 0, &[], &mut results);
+                let mut none = InFilters::new(Arc::clone(&self.shop.ledger), 0);
+                self.hand_on(results, &[], &mut none).await;
             }
             Err(panic) => self.panicked(&*panic),
         }
     }
 
-    /// Lets the outputs that can encode the events here, and hands the result on.
-    async fn hand_on(&mut self, outcome: Outcome, acks: Vec<Ack>, pulled: InFilters) {
-        let encode = AssertUnwindSafe(|| encode(&mut self.encoders, &outcome));
-        match catch_unwind(encode) {
-            Ok(encoded) => self.shop.hand_on(outcome, encoded, acks, pulled).await,
-            Err(panic) => {
-                acks.iter().for_each(Ack::abandon);
-                self.shop.ledger.abandoned.add(pulled.events);
-                self.shop.state.turn_red();
-                tracing::error!(
-                    reason = message_of(&*panic),
-                    "An output's codec panicked; its batch is abandoned."
-                );
-                self.encoders = self.shop.encoders();
-            }
+    /// Lets the outputs that can encode the events here, and keeps the events where others want them.
+    fn keep(&mut self, outcome: Outcome, pulled: u64, acks: &[Ack], results: &mut Results) {
+        results.pulled += pulled;
+        let encoders = &mut self.encoders;
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| encode(encoders, &outcome))) {
+            acks.iter().for_each(Ack::abandon);
+            // What the encoders had of earlier portions is gone with them.
+            let lost = std::mem::take(results);
+            self.shop.ledger.abandoned.add(lost.pulled);
+            self.shop.state.turn_red();
+            let reason = message_of(&*panic);
+            tracing::error!(reason, "An output's codec panicked; its batch is abandoned.");
+            self.encoders = self.shop.encoders();
+            return;
         }
+        results.add(outcome, self.encoders.iter().any(Option::is_none));
+    }
+
+    /// What is to be handed on, in bytes.
+    fn weight(&self, results: &Results) -> usize {
+        let encoded = self.encoders.iter().flatten().map(|encoder| encoder.byte_size());
+        results.events_bytes + encoded.sum::<usize>()
+    }
+
+    async fn hand_on(&mut self, results: Results, acks: &[Ack], in_filters: &mut InFilters) {
+        let finish = |(encoder, route): (&mut Option<Box<dyn BatchEncoder>>, &Selection)| {
+            encoder.as_mut().filter(|_| !route.is_empty()).map(|encoder| encoder.finish())
+        };
+        let encoded = self.encoders.iter_mut().zip(&results.routes).map(finish).collect();
+        self.shop.hand_on(results, encoded, acks, in_filters).await;
     }
 
     /// The filters may be in any state: the worker goes on with fresh ones.
@@ -136,13 +208,33 @@ impl Worker {
     }
 }
 
-/// What the encoders make of the events that go to their outputs.
-fn encode(encoders: &mut Encoders, outcome: &Outcome) -> Vec<Option<Encoded>> {
-    let route = |(encoder, route): (&mut Option<Box<dyn BatchEncoder>>, &Selection)| {
-        let encoder = encoder.as_mut().filter(|_| !route.is_empty())?;
-        Some(encoder.encode(&mut route.iter().filter_map(|slot| outcome.events.get(slot))))
-    };
-    encoders.iter_mut().zip(&outcome.routes).map(route).collect()
+/// Gives the encoders the events that go to their outputs.
+fn encode(encoders: &mut Encoders, outcome: &Outcome) {
+    for (encoder, route) in encoders.iter_mut().zip(&outcome.routes) {
+        if let Some(encoder) = encoder.as_mut().filter(|_| !route.is_empty()) {
+            encoder.encode(&mut route.iter().filter_map(|slot| outcome.events.get(slot)));
+        }
+    }
+}
+
+impl Results {
+    /// Adds what came of a portion; the events themselves only where an output wants them, which is always so or never.
+    fn add(&mut self, outcome: Outcome, wanted: bool) {
+        let Outcome { mut events, routes, mut dead, created } = outcome;
+        if self.routes.is_empty() {
+            self.routes = routes;
+        } else {
+            self.routes.iter_mut().zip(&routes).for_each(|(all, route)| all.append(route, self.out));
+        }
+        let count = events.len();
+        if wanted {
+            self.events_bytes += events.iter().map(Event::byte_size).sum::<usize>();
+            self.events.append(&mut events);
+        }
+        self.out += count;
+        self.dead.append(&mut dead);
+        self.created += created;
+    }
 }
 
 impl Shop {
@@ -153,25 +245,23 @@ impl Shop {
     /// Hands what came out of the filters to the outputs, waiting for those whose queue is full.
     async fn hand_on(
         &self,
-        outcome: Outcome,
+        results: Results,
         encoded: Vec<Option<Encoded>>,
-        acks: Vec<Ack>,
-        pulled: InFilters,
+        acks: &[Ack],
+        in_filters: &mut InFilters,
     ) {
-        let Outcome { events, routes, dead, created } = outcome;
-        let cancelled = (pulled.events + created as u64).saturating_sub((events.len() + dead.len()) as u64);
+        let Results { events, out, routes, dead, created, pulled, .. } = results;
+        let cancelled = (pulled + created as u64).saturating_sub((out + dead.len()) as u64);
         self.ledger.created.add(created as u64);
         self.ledger.dropped.add(cancelled);
-        self.ledger.out.add(events.len() as u64);
+        self.ledger.out.add(out as u64);
         self.ledger.dead_lettered.add(dead.len() as u64);
-        let flight = Arc::new(Flight::new(Arc::clone(&self.ledger), events.len(), self.queue.busy()));
-        drop(pulled);
-        self.bury(dead, &acks).await;
-        let shared: Arc<[Ack]> = acks.as_slice().into();
-        // Where nobody needs the events any more they end here, on the thread that made them.
-        let needed =
-            encoded.iter().zip(&routes).any(|(encoded, route)| encoded.is_none() && !route.is_empty());
-        let batch = Arc::new(FilteredBatch::new(if needed { events } else { Vec::new() }, acks));
+        let flight = Arc::new(Flight::new(Arc::clone(&self.ledger), out, self.queue.busy()));
+        in_filters.release(pulled);
+        self.bury(dead, acks).await;
+        let shared: Arc<[Ack]> = acks.into();
+        // Where nobody needs the events any more they ended with their portion, on the thread that made them.
+        let batch = Arc::new(FilteredBatch::new(events, acks.to_vec()));
         // First everybody who has room, then those who make the worker wait.
         let mut waiting = Vec::new();
         for ((output, selection), encoded) in self.outputs.iter().zip(routes).zip(encoded) {
@@ -223,15 +313,22 @@ impl InFilters {
         InFilters { ledger, events }
     }
 
-    /// Lines were counted when they came in; of some codecs' lines come more events, or none.
-    fn recount(&mut self, events: usize) {
-        let events = events as u64;
-        let (more, fewer) = (events.saturating_sub(self.events), self.events.saturating_sub(events));
+    /// Lines were counted when they came in; of some codecs' lines come more events, or none. Gives the events.
+    fn recount(&mut self, lines: usize, events: usize) -> u64 {
+        let (lines, events) = (lines as u64, events as u64);
+        let (more, fewer) = (events.saturating_sub(lines), lines.saturating_sub(events));
         for counter in [&self.ledger.received, &self.ledger.in_flight] {
             counter.add(more);
             counter.subtract(fewer);
         }
-        self.events = events;
+        self.events = self.events + more - fewer;
+        events
+    }
+
+    /// `events` are with the filters no more.
+    fn release(&mut self, events: u64) {
+        self.ledger.in_flight.subtract(events);
+        self.events = self.events.saturating_sub(events);
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod ack;
 mod backoff;
+mod buffers;
 mod build;
 mod bus;
 mod codec;
@@ -21,6 +22,7 @@ mod whole_lines;
 
 pub use ack::{Ack, AckTracker, CHUNKS_IN_FLIGHT_MAX, Outcome};
 pub use backoff::Backoff;
+pub use buffers::{Buffer, Buffers};
 pub use build::{BuildContext, BuildResult, PipelineInfo, Refused};
 pub use bus::{AddressTaken, Bus, BusListener, BusSender, Ending, Undelivered};
 pub use codec::{Codec, CodecFactory, EncodeError, EventSink};

@@ -46,8 +46,14 @@ impl FilteredBatch {
 /// The part of an output that waits for nothing: it turns events into what is to be written, on the worker that filtered
 /// them. The output then gets that instead of the events.
 pub trait BatchEncoder: Send {
-    /// Encodes events, in order.
-    fn encode(&mut self, events: &mut dyn Iterator<Item = &Event>) -> Encoded;
+    /// Encodes events, in order, behind those of the calls before.
+    fn encode(&mut self, events: &mut dyn Iterator<Item = &Event>);
+
+    /// What has been made since the last call, in bytes.
+    fn byte_size(&self) -> usize;
+
+    /// Gives away what has been made since the last call.
+    fn finish(&mut self) -> Encoded;
 }
 
 /// What a [`BatchEncoder`] made of events.

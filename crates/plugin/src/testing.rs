@@ -425,9 +425,10 @@ impl OutputHarness {
         match &self.encoder {
             None => OutputBatch::new(Arc::new(FilteredBatch::new(events, Vec::new())), all),
             Some(encoder) => {
-                let encoded =
-                    encoder.lock().unwrap_or_else(PoisonError::into_inner).encode(&mut events.iter());
-                OutputBatch::of_encoded(Arc::new(FilteredBatch::new(Vec::new(), Vec::new())), all, encoded)
+                let mut encoder = encoder.lock().unwrap_or_else(PoisonError::into_inner);
+                encoder.encode(&mut events.iter());
+                let none = Arc::new(FilteredBatch::new(Vec::new(), Vec::new()));
+                OutputBatch::of_encoded(none, all, encoder.finish())
             }
         }
     }

@@ -1,9 +1,10 @@
 //! Where events wait between inputs and workers.
 //!
 //! [`MemoryQueue`] is bounded in events and in bytes. Inputs push chunks into it through the trait
-//! [`EventQueue`](ferrostash_plugin::EventQueue); workers pull batches, which may be several small chunks or a part of a
-//! large one. The acks of the chunks travel with the batches, so that an input learns what became of what it read.
+//! [`EventQueue`](ferrostash_plugin::EventQueue); workers pull what they can
+//! use, which may be several small chunks or a part of a large one, and work on it in portions. The acks of the chunks
+//! travel along, so that an input learns what became of what it read.
 
 mod memory_queue;
 
-pub use memory_queue::{Busy, MemoryQueue, Pulled, QUEUE_BYTES_MAX, QUEUE_BYTES_UNIT};
+pub use memory_queue::{Appetite, Busy, MemoryQueue, Portion, Pulled, QUEUE_BYTES_MAX, QUEUE_BYTES_UNIT};

@@ -20,7 +20,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
 /// Bytes of events that one pipeline's queue holds, unless settings say otherwise.
-pub const QUEUE_BYTES_MAX: usize = 64 << 20;
+pub const QUEUE_BYTES_MAX: usize = 4 << 20;
 /// Bytes are counted in units of this size, which lets a queue be as large as 4 TiB.
 pub const QUEUE_BYTES_UNIT: usize = 1024;
 
@@ -82,17 +82,25 @@ struct Room {
 /// What a worker took out of the queue: events, or lines.
 #[derive(Debug, Default)]
 pub struct Pulled {
-    /// The events, in the order they came in.
-    pub events: Vec<Event>,
+    events: std::vec::IntoIter<Event>,
     /// The lines of which the events are still to be made, in the order they came in.
-    pub lines: Vec<RawLines>,
+    lines: VecDeque<RawLines>,
     /// The acks of their chunks.
     pub acks: Vec<Ack>,
     count: usize,
 }
 
+/// As much of it as goes through the filters together.
+#[derive(Debug)]
+pub enum Portion {
+    /// Events.
+    Events(Vec<Event>),
+    /// Lines of which the events are still to be made.
+    Lines(Vec<RawLines>),
+}
+
 impl Pulled {
-    /// Number of events or lines.
+    /// Number of events or lines that are left.
     pub fn len(&self) -> usize {
         self.count
     }
@@ -102,9 +110,87 @@ impl Pulled {
         self.count == 0
     }
 
-    /// Makes the events of the lines.
-    pub fn make_events(&mut self) {
-        self.lines.drain(..).for_each(|lines| lines.make_events(&mut self.events));
+    /// The next events: at most `events_max` of them, or lines of about `bytes_max` bytes, whichever is less.
+    pub fn next_portion(&mut self, events_max: usize, bytes_max: usize) -> Option<Portion> {
+        if self.is_empty() {
+            return None;
+        }
+        let events_max = events_max.max(1);
+        let portion = match self.lines.is_empty() {
+            true => Portion::Events(self.events.by_ref().take(events_max).collect()),
+            false => Portion::Lines(self.next_lines(events_max, bytes_max)),
+        };
+        self.count -= portion.len();
+        Some(portion)
+    }
+
+    fn next_lines(&mut self, lines_max: usize, bytes_max: usize) -> Vec<RawLines> {
+        let (mut portion, mut count, mut bytes) = (Vec::new(), 0, 0);
+        while count < lines_max
+            && bytes < bytes_max
+            && let Some(mut front) = self.lines.pop_front()
+        {
+            // The lines of a chunk are mostly alike.
+            let line_bytes = front.byte_size().div_ceil(front.len().max(1)).max(1);
+            let wanted = (lines_max - count).min((bytes_max - bytes).div_ceil(line_bytes));
+            let part = front.take_front(wanted);
+            (count, bytes) = (count + part.len(), bytes + part.byte_size());
+            portion.push(part);
+            if !front.is_empty() {
+                self.lines.push_front(front);
+            }
+        }
+        portion
+    }
+}
+
+impl Portion {
+    /// Number of events or lines.
+    pub fn len(&self) -> usize {
+        match self {
+            Portion::Events(events) => events.len(),
+            Portion::Lines(lines) => lines.iter().map(RawLines::len).sum(),
+        }
+    }
+
+    /// Whether there is neither event nor line.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The events; those of lines are made now.
+    pub fn into_events(self) -> Vec<Event> {
+        match self {
+            Portion::Events(events) => events,
+            Portion::Lines(lines) => {
+                let mut events = Vec::new();
+                lines.into_iter().for_each(|lines| lines.make_events(&mut events));
+                events
+            }
+        }
+    }
+}
+
+/// What a worker wants of the queue.
+#[derive(Clone, Copy, Debug)]
+pub struct Appetite {
+    /// Events that are worth working on: `pipeline.batch.size`.
+    pub batch: usize,
+    /// Most events that a worker takes with it when many wait: one trip for several batches.
+    pub events_max: usize,
+    /// Once what it has weighs this much, in bytes, it takes no further chunk.
+    pub bytes_max: usize,
+    /// Workers that share what waits.
+    pub workers: usize,
+    /// How long a batch may be collected: `pipeline.batch.delay`.
+    pub delay: Duration,
+}
+
+impl Appetite {
+    /// A worker's share of the events that wait.
+    fn share(&self, waiting: usize) -> usize {
+        let batch = self.batch.max(1);
+        (waiting / self.workers.max(1)).clamp(batch, self.events_max.max(batch))
     }
 }
 
@@ -145,11 +231,10 @@ impl MemoryQueue {
         self.bytes_max
     }
 
-    /// Takes a batch of at most `events_max` events, waiting for the first one. See the module for `delay`.
+    /// Takes events for a worker, waiting for the first one. See the module for the delay.
     ///
     /// `None` once the queue is closed and empty. Cancel-safe: what is not returned stays in the queue.
-    pub async fn pull(&self, events_max: usize, delay: Duration) -> Option<Pulled> {
-        let events_max = events_max.max(1);
+    pub async fn pull(&self, appetite: &Appetite) -> Option<Pulled> {
         let mut deadline: Option<Instant> = None;
         loop {
             let woken = self.workers.notified();
@@ -157,7 +242,7 @@ impl MemoryQueue {
             // Enlisted before the look, so that nothing that happens after it is missed.
             woken.as_mut().enable();
             let late = deadline.is_some_and(|deadline| deadline <= Instant::now());
-            match self.look(events_max, late) {
+            match self.look(appetite, late) {
                 Look::Batch(pulled) => return Some(pulled),
                 Look::End => return None,
                 Look::Empty => {
@@ -165,7 +250,7 @@ impl MemoryQueue {
                     woken.await;
                 }
                 Look::Collect => {
-                    let until = *deadline.get_or_insert_with(|| Instant::now() + delay);
+                    let until = *deadline.get_or_insert_with(|| Instant::now() + appetite.delay);
                     let _ = tokio::time::timeout_at(until, woken).await;
                 }
             }
@@ -208,17 +293,18 @@ impl MemoryQueue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn look(&self, events_max: usize, late: bool) -> Look {
+    fn look(&self, appetite: &Appetite, late: bool) -> Look {
         let mut state = self.state();
         if state.events == 0 {
             return if state.closed { Look::End } else { Look::Empty };
         }
         // Where producers wait for room, nothing more can come.
-        let ready = late || state.closed || state.events >= events_max || self.room.is_exhausted();
+        let ready = late || state.closed || state.events >= appetite.batch || self.room.is_exhausted();
         if !ready && self.busy.load(Ordering::Acquire) > 0 {
             return Look::Collect;
         }
-        let (pulled, freed) = state.take(events_max);
+        let share = appetite.share(state.events);
+        let (pulled, freed) = state.take(share, appetite.bytes_max);
         let more = state.events > 0;
         drop(state);
         self.room.free(freed);
@@ -292,15 +378,17 @@ impl Drop for Busy {
 
 impl State {
     /// Takes up to `events_max` events or lines, not both, and says what room they leave.
-    fn take(&mut self, events_max: usize) -> (Pulled, Weight) {
-        let mut pulled = Pulled::default();
+    fn take(&mut self, events_max: usize, bytes_max: usize) -> (Pulled, Weight) {
+        let (mut pulled, mut events) = (Pulled::default(), Vec::new());
         let mut freed = Weight::default();
+        let bytes_before = self.bytes;
         while pulled.count < events_max
+            && bytes_before - self.bytes < bytes_max
             && let Some(mut front) = self.chunks.pop_front()
         {
             let other_kind = match front.load {
                 Load::Events(_) => !pulled.lines.is_empty(),
-                Load::Lines(_) => !pulled.events.is_empty(),
+                Load::Lines(_) => !events.is_empty(),
             };
             let wanted = events_max - pulled.count;
             if other_kind {
@@ -308,7 +396,7 @@ impl State {
                 break;
             }
             if front.load.len() > wanted {
-                self.bytes -= front.take_part(wanted, &mut pulled, &mut freed);
+                self.bytes -= front.take_part(wanted, &mut pulled, &mut events, &mut freed);
                 self.chunks.push_front(front);
                 break;
             }
@@ -318,31 +406,37 @@ impl State {
             pulled.count += front.load.len();
             pulled.acks.append(&mut front.acks);
             match front.load {
-                Load::Lines(lines) => pulled.lines.push(lines),
+                Load::Lines(lines) => pulled.lines.push_back(lines),
                 // A whole chunk that comes first is handed over as it is, without a copy.
-                Load::Events(events) if pulled.events.is_empty() => pulled.events = events.collect(),
-                Load::Events(events) => pulled.events.extend(events),
+                Load::Events(chunk) if events.is_empty() => events = chunk.collect(),
+                Load::Events(chunk) => events.extend(chunk),
             }
         }
         self.events -= pulled.count;
+        pulled.events = events.into_iter();
         (pulled, freed)
     }
 }
 
 impl Stored {
     /// Moves `wanted` events or lines, which are not all; returns the bytes they weigh.
-    fn take_part(&mut self, wanted: usize, pulled: &mut Pulled, freed: &mut Weight) -> usize {
+    fn take_part(
+        &mut self,
+        wanted: usize,
+        pulled: &mut Pulled,
+        events: &mut Vec<Event>,
+        freed: &mut Weight,
+    ) -> usize {
         let bytes = match &mut self.load {
-            Load::Events(events) => {
-                let part: Vec<Event> = events.by_ref().take(wanted).collect();
-                let bytes = part.iter().map(Event::byte_size).sum();
-                pulled.events.extend(part);
-                bytes
+            Load::Events(chunk) => {
+                let before = events.len();
+                events.extend(chunk.by_ref().take(wanted));
+                events.iter().skip(before).map(Event::byte_size).sum()
             }
             Load::Lines(lines) => {
                 let part = lines.take_front(wanted);
                 let bytes = part.byte_size();
-                pulled.lines.push(part);
+                pulled.lines.push_back(part);
                 bytes
             }
         };
@@ -426,8 +520,12 @@ mod tests {
         Chunk::new(events(n), Vec::new())
     }
 
+    fn batch_of(batch: usize) -> Appetite {
+        Appetite { batch, events_max: batch, bytes_max: usize::MAX, workers: 1, delay: DELAY }
+    }
+
     async fn pull(queue: &MemoryQueue, max: usize) -> usize {
-        queue.pull(max, DELAY).await.map_or(0, |pulled| pulled.events.len())
+        queue.pull(&batch_of(max)).await.map_or(0, |pulled| pulled.len())
     }
 
     #[tokio::test(start_paused = true)]
@@ -475,17 +573,42 @@ mod tests {
             let ack = tracker.issue(size).await;
             queue.push(Chunk::new(events(size), vec![ack])).await.unwrap();
         }
-        let first = queue.pull(4, DELAY).await.unwrap();
-        assert_eq!((first.events.len(), first.acks.len()), (4, 2));
+        let first = queue.pull(&batch_of(4)).await.unwrap();
+        assert_eq!((first.len(), first.acks.len()), (4, 2));
         drop(first);
         assert_eq!(tracker.settled(), Some(2), "the second chunk is not done");
-        let rest = queue.pull(4, DELAY).await.unwrap();
-        assert_eq!(rest.events.len(), 3);
+        let rest = queue.pull(&batch_of(4)).await.unwrap();
+        assert_eq!(rest.len(), 3);
         drop(rest);
         assert_eq!(tracker.settled(), Some(5));
         assert_eq!((queue.events(), queue.bytes()), (0, 0));
         assert_eq!(queue.room.events.available_permits(), 1000);
         assert_eq!(queue.room.units.available_permits(), QUEUE_BYTES_MAX / QUEUE_BYTES_UNIT);
+    }
+
+    #[tokio::test]
+    async fn many_events_are_shared_among_the_workers() {
+        let queue = MemoryQueue::new(1000, QUEUE_BYTES_MAX);
+        let worker = Appetite { events_max: 80, workers: 2, ..batch_of(10) };
+        queue.push(chunk(100)).await.unwrap();
+        let mut taken = Vec::new();
+        while queue.events() > 0 {
+            taken.push(queue.pull(&worker).await.unwrap().len());
+        }
+        assert_eq!(taken, [50, 25, 12, 10, 3]);
+        queue.push(chunk(500)).await.unwrap();
+        assert_eq!(queue.pull(&worker).await.unwrap().len(), 80);
+    }
+
+    #[tokio::test]
+    async fn heavy_chunks_are_taken_one_at_a_time() {
+        let queue = MemoryQueue::new(1000, QUEUE_BYTES_MAX);
+        for _ in 0..3 {
+            queue.push(chunk(5)).await.unwrap();
+        }
+        let worker = Appetite { bytes_max: 1, ..batch_of(100) };
+        assert_eq!(queue.pull(&worker).await.unwrap().len(), 5);
+        assert_eq!((queue.events(), pull(&queue, 100).await), (10, 10));
     }
 
     #[tokio::test(start_paused = true)]
@@ -541,8 +664,8 @@ mod tests {
         assert!(tracker.is_abandoned());
         assert_eq!(queue.push(chunk(1)).await, Err(QueueClosed));
         assert_eq!(pull(&queue, 125).await, 2);
-        assert!(queue.pull(125, DELAY).await.is_none());
-        assert!(queue.pull(125, DELAY).await.is_none());
+        assert!(queue.pull(&batch_of(125)).await.is_none());
+        assert!(queue.pull(&batch_of(125)).await.is_none());
     }
 
     #[tokio::test]
@@ -584,12 +707,13 @@ mod tests {
                 })
             })
             .collect();
+        let hurried = Appetite { delay: Duration::from_millis(1), ..batch_of(10) };
         let workers: Vec<_> = (0..3)
             .map(|_| {
                 let queue = Arc::clone(&queue);
                 tokio::spawn(async move {
-                    while let Some(pulled) = queue.pull(10, Duration::from_millis(1)).await {
-                        assert!((1..=10).contains(&pulled.events.len()));
+                    while let Some(pulled) = queue.pull(&hurried).await {
+                        assert!((1..=10).contains(&pulled.len()));
                         let busy = queue.busy();
                         tokio::task::yield_now().await;
                         drop((pulled, busy));

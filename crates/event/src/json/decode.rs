@@ -10,7 +10,7 @@
 )]
 
 use super::scan::first_special;
-use crate::event::{EVENT_TEXT_BYTES_MAX, Event, Kind, Node, SetError, TextSpan};
+use crate::event::{DATA, EVENT_TEXT_BYTES_MAX, Event, Kind, Node, SetError, TextSpan};
 use crate::field_ref::{FieldRef, FieldRefError};
 use crate::key::KeyId;
 use crate::number::{Decimal, NUMBER_DIGITS_MAX};
@@ -172,7 +172,7 @@ impl Event {
 
     fn become_fields(&mut self, node: Node, now: Timestamp) {
         if node.kind == Kind::Object {
-            self.ranges[0] = self.ranges[node.a as usize];
+            self.set_members(DATA, node.a);
         }
         self.adopt(now);
     }
@@ -439,8 +439,8 @@ impl Parser<'_, '_> {
         let number = self.keys_read;
         self.keys_read += 1;
         if let Some(predicted) = self.keys.predicted.get(number) {
-            let json = predicted.json().as_bytes();
-            if self.bytes.get(at..at + json.len()) == Some(json) {
+            let json = predicted.json();
+            if json.begins(self.bytes.get(at..).unwrap_or_default()) {
                 return Ok((predicted.0, at + json.len()));
             }
         }

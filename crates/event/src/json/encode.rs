@@ -1,6 +1,6 @@
 //! Values as JSON text, spelled as Logstash spells them.
 
-use super::scan::first_special;
+use super::scan::{BLOCK, specials};
 use crate::event::{DATA, Event, Kind, META, Node};
 use crate::key::KeyId;
 use crate::number::java_double;
@@ -31,14 +31,16 @@ impl Event {
     fn write_members(&self, range: u32, kind: Kind, out: &mut Vec<u8>) {
         let is_object = kind == Kind::Object;
         out.push(if is_object { b'{' } else { b'[' });
-        for (i, node) in self.members(range).iter().enumerate() {
-            if i > 0 {
-                out.push(b',');
-            }
+        let members = self.members(range);
+        for node in members {
             if is_object {
                 self.write_key(node.key, out);
             }
             self.write_node(*node, out);
+            out.push(b',');
+        }
+        if !members.is_empty() {
+            out.pop();
         }
         out.push(if is_object { b'}' } else { b']' });
     }
@@ -48,13 +50,13 @@ impl Event {
             write_string(self.key_name(key), out);
             out.push(b':');
         } else {
-            out.extend_from_slice(KeyId(key).json().as_bytes());
+            KeyId(key).json().append_to(out);
         }
     }
 
     fn write_node(&self, node: Node, out: &mut Vec<u8>) {
         match node.kind {
-            Kind::Str => write_bytes(self.text_bytes(node), out),
+            Kind::Str => write_part(self.text.as_bytes(), node.a as usize, node.b as usize, out),
             Kind::Array | Kind::Object => self.write_members(node.a, node.kind, out),
             _ => write_value(self.resolve(node), out),
         }
@@ -100,20 +102,47 @@ fn write_float(value: f64, out: &mut Vec<u8>) {
 
 /// Appends `text` quoted and escaped.
 pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
-    write_bytes(text.as_bytes(), out);
+    write_part(text.as_bytes(), 0, text.len(), out);
 }
 
-fn write_bytes(mut rest: &[u8], out: &mut Vec<u8>) {
-    out.reserve(rest.len() + 2);
+/// Appends `len` bytes of `text` from `start`, quoted and escaped.
+///
+/// Whole blocks are copied, with what stands behind the part in `text`, and the surplus is taken back: a copy of fixed
+/// size costs a fraction of one whose size is known at run time only.
+fn write_part(text: &[u8], start: usize, len: usize, out: &mut Vec<u8>) {
+    out.reserve(len + BLOCK + 2);
     out.push(b'"');
-    loop {
-        let (clean, after) = rest.split_at(first_special(rest));
-        out.extend_from_slice(clean);
-        let Some((&byte, tail)) = after.split_first() else { break };
-        write_escape(byte, out);
-        rest = tail;
+    let (mut at, end) = (start, start + len);
+    while at < end {
+        let left = end - at;
+        let Some(block) = text.get(at..).and_then(<[u8]>::first_chunk::<BLOCK>) else {
+            write_rest(text.get(at..end).unwrap_or_default(), out);
+            break;
+        };
+        let specials = specials(block);
+        let clean = (specials.trailing_zeros() as usize).min(left).min(BLOCK);
+        let before = out.len();
+        out.extend_from_slice(block);
+        out.truncate(before + clean);
+        at += clean;
+        if clean < left.min(BLOCK)
+            && let Some(byte) = block.get(clean)
+        {
+            write_escape(*byte, out);
+            at += 1;
+        }
     }
     out.push(b'"');
+}
+
+/// The last bytes of all, fewer than a block.
+fn write_rest(rest: &[u8], out: &mut Vec<u8>) {
+    for byte in rest {
+        match byte {
+            b'"' | b'\\' | 0..0x20 => write_escape(*byte, out),
+            _ => out.push(*byte),
+        }
+    }
 }
 
 fn write_escape(byte: u8, out: &mut Vec<u8>) {

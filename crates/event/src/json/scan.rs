@@ -1,28 +1,29 @@
-//! Finding the bytes of a string that are not just copied, eight at a time.
+//! Finding the bytes of a string that are not just copied, sixteen at a time.
 
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = 0x8080_8080_8080_8080;
+use wide::u8x16;
+
+/// Bytes that are looked at together.
+pub(super) const BLOCK: usize = 16;
 
 /// Where the first quote, backslash or control character is; the length where there is none.
 pub(super) fn first_special(bytes: &[u8]) -> usize {
-    let (words, tail) = bytes.as_chunks::<8>();
-    for (at, word) in words.iter().enumerate() {
-        let marks = marks(u64::from_le_bytes(*word));
-        if marks != 0 {
-            return at * 8 + marks.trailing_zeros() as usize / 8;
+    let (blocks, tail) = bytes.as_chunks::<BLOCK>();
+    for (at, block) in blocks.iter().enumerate() {
+        let specials = specials(block);
+        if specials != 0 {
+            return at * BLOCK + specials.trailing_zeros() as usize;
         }
     }
-    let special = |byte: &u8| *byte == b'"' || *byte == b'\\' || *byte < 0x20;
-    words.len() * 8 + tail.iter().position(special).unwrap_or(tail.len())
+    let is_special = |byte: &u8| *byte == b'"' || *byte == b'\\' || *byte < 0x20;
+    blocks.len() * BLOCK + tail.iter().position(is_special).unwrap_or(tail.len())
 }
 
-/// The high bits of the bytes below 0x20, of quotes and of backslashes; exact up to the first of them.
-fn marks(word: u64) -> u64 {
-    let zero_bytes = |x: u64| x.wrapping_sub(ONES) & !x;
-    let control = word.wrapping_sub(ONES * 0x20) & !word;
-    let quotes = zero_bytes(word ^ (ONES * b'"' as u64));
-    let backslashes = zero_bytes(word ^ (ONES * b'\\' as u64));
-    (control | quotes | backslashes) & HIGH
+/// A bit for each quote, backslash and control character.
+pub(super) fn specials(block: &[u8; BLOCK]) -> u32 {
+    let bytes = u8x16::new(*block);
+    let is = |byte| bytes.simd_eq(u8x16::splat(byte));
+    let control = bytes.min(u8x16::splat(0x1f)).simd_eq(bytes);
+    (control | is(b'"') | is(b'\\')).to_bitmask()
 }
 
 #[cfg(test)]
@@ -31,7 +32,7 @@ mod tests {
 
     #[test]
     fn every_byte_at_every_place() {
-        for length in 0..20 {
+        for length in 0..40 {
             for at in 0..length {
                 for byte in 0..=255u8 {
                     let mut bytes = vec![b'x'; length];
