@@ -3,7 +3,7 @@
 use crate::shared::{Field, excerpt};
 use ferrostash_conf::Options;
 use ferrostash_event::json::{JsonError, JsonNumbers, Parsed, ParsedKind};
-use ferrostash_event::{Event, FieldRef, TIMESTAMP, TextSpan, Timestamp, Value, ValueRef};
+use ferrostash_event::{Event, FieldRef, Key, TIMESTAMP, TextSpan, Timestamp, Value, ValueRef};
 use ferrostash_plugin::{
     BuildContext, BuildResult, EventFilter, FilterContext, FilterPlugin, Matched, PluginDef, filter,
 };
@@ -51,6 +51,7 @@ pub(crate) struct Json {
     options: Arc<JsonOptions>,
     source: Field,
     failed_timestamp: FieldRef,
+    timestamp: Key,
 }
 
 /// How an event went.
@@ -77,7 +78,12 @@ impl FilterPlugin for Json {
             );
         }
         let source = Field::parse(&options.source, cx);
-        Ok(Json { options: Arc::new(options), source, failed_timestamp: FieldRef::literal("_@timestamp") })
+        Ok(Json {
+            options: Arc::new(options),
+            source,
+            failed_timestamp: FieldRef::literal("_@timestamp"),
+            timestamp: Key::new(TIMESTAMP),
+        })
     }
 }
 
@@ -115,10 +121,11 @@ impl Json {
             Ok(source) => source,
             Err(error) => return Outcome::Failed(error.to_string()),
         };
-        let span = match (event.str_span(source), event.get(source)) {
-            (Some(span), _) => span,
-            (None, None | Some(ValueRef::Null | ValueRef::Bool(false))) => return Outcome::Absent,
-            (None, Some(_)) => return Outcome::Invalid("the source is no string".to_owned()),
+        let Some(span) = event.str_span(source) else {
+            return match event.get(source) {
+                None | Some(ValueRef::Null | ValueRef::Bool(false)) => Outcome::Absent,
+                Some(_) => Outcome::Invalid("the source is no string".to_owned()),
+            };
         };
         let parsed = match parse_last(event, span) {
             Ok(parsed) => parsed,
@@ -136,7 +143,7 @@ impl Json {
     }
 
     fn merge(&self, event: &mut Event, parsed: Parsed, now: Timestamp) -> Result<(), String> {
-        let given = event.take_parsed(parsed, TIMESTAMP);
+        let given = event.take_parsed(parsed, &self.timestamp);
         event.merge_parsed(parsed).map_err(|error| error.to_string())?;
         let timestamp = match &given {
             None | Some(Value::Null | Value::Bool(false)) => return Ok(()),

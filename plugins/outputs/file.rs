@@ -72,8 +72,7 @@ struct File {
     policy: Policy,
     codec: Arc<dyn CodecFactory>,
     buffers: Buffers,
-    /// `None` while a write is going on in another thread.
-    files: Option<OpenFiles>,
+    files: OpenFiles,
 }
 
 impl Clone for File {
@@ -83,7 +82,7 @@ impl Clone for File {
             policy: self.policy.clone(),
             codec: Arc::clone(&self.codec),
             buffers: self.buffers.clone(),
-            files: Some(OpenFiles::new(self.policy.clone())),
+            files: OpenFiles::new(self.policy.clone()),
         }
     }
 }
@@ -91,6 +90,7 @@ impl Clone for File {
 impl OutputPlugin for File {
     type Options = FileOptions;
     const CODEC: &'static str = "json_lines";
+    const BLOCKING: bool = true;
 
     fn build(
         options: FileOptions,
@@ -116,7 +116,7 @@ impl OutputPlugin for File {
             stale_after: Duration::try_from_secs_f64(options.stale_cleanup_interval.max(0.0))
                 .unwrap_or(Duration::MAX),
         };
-        let files = Some(OpenFiles::new(policy.clone()));
+        let files = OpenFiles::new(policy.clone());
         Ok(File { paths, policy, codec, buffers: Buffers::default(), files })
     }
 
@@ -183,29 +183,21 @@ impl BatchEncoder for FileEncoder {
 }
 
 /// What several batches add to the files; each batch's portions in turn.
-type Job = Vec<Arc<Vec<Portion>>>;
+type Job = [Arc<Vec<Portion>>];
 
 impl File {
     /// Writes until all is written or the grace time is over. A portion is written whole or not at all.
-    async fn deliver(&mut self, job: Job, cx: &OutputContext) -> Result<(), OutputError> {
+    async fn deliver(&mut self, job: &Job, cx: &OutputContext) -> Result<(), OutputError> {
         let mut backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(30));
-        let job = Arc::new(job);
         let mut written = 0;
         loop {
-            let mut files = self.files.take().unwrap_or_else(|| OpenFiles::new(self.policy.clone()));
-            let todo = Arc::clone(&job);
-            // Disks block; the runtime's threads must not.
-            let done = tokio::task::spawn_blocking(move || {
-                let result = write_portions(&mut files, &todo, &mut written);
-                (files, written, result)
-            });
-            let (files, done, result) = done.await.map_err(|error| OutputError::Fatal(error.to_string()))?;
-            self.files = Some(files);
-            let Err((path, error)) = result else { return Ok(()) };
-            if done > written {
+            let before = written;
+            let Err((path, error)) = write_portions(&mut self.files, job, &mut written) else {
+                return Ok(());
+            };
+            if written > before {
                 backoff.reset();
             }
-            written = done;
             let wait = backoff.next_wait();
             let retry_in_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
             tracing::error!(limited = true, path = %path.display(), %error, retry_in_ms, "the file can't be written, trying again");
@@ -240,24 +232,20 @@ impl Output for File {
             for (event, reason) in batches.iter().flat_map(OutputBatch::refused) {
                 cx.dead_letters.write(event, reason).await;
             }
-            let job: Job = batches.iter().filter_map(OutputBatch::payload).collect();
-            self.deliver(job, cx).await
+            let job: Vec<_> = batches.iter().filter_map(OutputBatch::payload).collect();
+            self.deliver(&job, cx).await
         })
     }
 
     fn idle<'a>(&'a mut self, _: &'a OutputContext) -> BoxFuture<'a, ()> {
         Box::pin(async {
-            if let Some(files) = &mut self.files {
-                files.close_stale();
-            }
+            self.files.close_stale();
         })
     }
 
     fn close<'a>(&'a mut self, _: &'a OutputContext) -> BoxFuture<'a, ()> {
         Box::pin(async {
-            if let Some(files) = self.files.take() {
-                let _ = tokio::task::spawn_blocking(move || drop(files)).await;
-            }
+            self.files.close_all();
         })
     }
 }

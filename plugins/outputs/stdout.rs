@@ -30,6 +30,7 @@ struct Stdout {
 impl OutputPlugin for Stdout {
     type Options = StdoutOptions;
     const CODEC: &'static str = "rubydebug";
+    const BLOCKING: bool = true;
 
     fn build(_: StdoutOptions, codec: Arc<dyn CodecFactory>, _: &mut BuildContext<'_>) -> BuildResult<Self> {
         Ok(Stdout { codec, buffers: Buffers::default() })
@@ -87,15 +88,8 @@ impl Output for Stdout {
             for (event, reason) in batches.iter().flat_map(OutputBatch::refused) {
                 cx.dead_letters.write(event, reason).await;
             }
-            // A reader that does not keep up blocks the write: it has a thread of its own.
-            let written = tokio::task::spawn_blocking(move || print(&texts)).await;
-            match written {
-                Ok(Ok(())) => Ok(()),
-                Ok(Err(error)) => {
-                    Err(OutputError::Fatal(format!("standard output can't be written: {error}")))
-                }
-                Err(error) => Err(OutputError::Fatal(error.to_string())),
-            }
+            print(&texts)
+                .map_err(|error| OutputError::Fatal(format!("standard output can't be written: {error}")))
         })
     }
 }

@@ -844,8 +844,8 @@ impl Event {
         }
     }
 
-    pub(crate) fn take_member(&mut self, range: u32, name: &str) -> Option<Value> {
-        let at = self.find_name(range, name)?;
+    pub(crate) fn take_member(&mut self, range: u32, name: &Key) -> Option<Value> {
+        let at = self.find_key(range, name)?;
         let value = self.resolve(self.nodes[at]).to_value();
         self.remove_at(range, at);
         Some(value)

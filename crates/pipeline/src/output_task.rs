@@ -7,9 +7,12 @@ use crate::rate_limit::RateLimit;
 use ferrostash_plugin::{Backoff, Output, OutputBatch, OutputContext, OutputError, OutputFactory};
 use futures::FutureExt;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout};
+use tracing::Instrument;
 
 /// Batches that one write takes together.
 const COALESCED_MAX: usize = 8;
@@ -31,6 +34,8 @@ pub(crate) struct OutputTask {
     pub(crate) items: async_channel::Receiver<Item>,
     pub(crate) state: Arc<State>,
     pub(crate) warnings: RateLimit,
+    /// What is owed for the batches that are being written.
+    pub(crate) under_way: Arc<Mutex<Vec<Ticket>>>,
 }
 
 /// How a write ended for good.
@@ -46,24 +51,53 @@ impl OutputTask {
     /// Delivers until the queue is closed and empty, or the output can never work again.
     pub(crate) async fn run(mut self) {
         let mut batches = Vec::new();
-        let mut tickets = Vec::new();
         while let Some(first) = self.next().await {
             let (mut next, mut bytes) = (Some(first), 0);
             while let Some(item) = next.take() {
                 bytes += item.batch.byte_size();
                 batches.push(item.batch);
-                tickets.push(item.ticket);
+                self.under_way().push(item.ticket);
                 if batches.len() < COALESCED_MAX && bytes < COALESCED_BYTES {
                     next = self.items.try_recv().ok();
                 }
             }
             let end = self.deliver(&batches).await;
             batches.clear();
-            if let Err(reason) = self.conclude(end, &mut tickets).await {
+            if let Err(reason) = self.conclude(end).await {
                 return self.give_up(&reason);
             }
         }
         self.close().await;
+    }
+
+    /// As [`OutputTask::run`], on a thread that writes may block: one wake-up for each batch, instead of one there and one
+    /// back.
+    pub(crate) async fn run_on_own_thread(self, io: Handle) {
+        let (cx, items, state) = (self.cx.clone(), self.items.clone(), Arc::clone(&self.state));
+        let under_way = Arc::clone(&self.under_way);
+        let (alive, ended) = oneshot::channel::<()>();
+        let (name, span) = (format!("output-{}", self.part.name), tracing::Span::current());
+        let work = move || {
+            io.block_on(self.run().instrument(span));
+            drop(alive);
+        };
+        if let Err(error) = std::thread::Builder::new().name(name).spawn(work) {
+            state.crash(format!("no thread can be started: {error}"));
+            return;
+        }
+        tokio::select! {
+            _ = ended => {}
+            () = async { last_moment(&cx).await; sleep(LAST_MOMENT).await } => {
+                // A write that never returns cannot be helped: it keeps its thread, and its batches are abandoned.
+                tracing::error!("An output did not end in time.");
+                while items.try_recv().is_ok() {}
+                under_way.lock().unwrap_or_else(PoisonError::into_inner).clear();
+            }
+        }
+    }
+
+    fn under_way(&self) -> MutexGuard<'_, Vec<Ticket>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The next batch; tells the output once a second that there is none. `None` at the end.
@@ -129,12 +163,13 @@ impl OutputTask {
     }
 
     /// Settles the tickets or drops them. The error is the reason why this output is at its end.
-    async fn conclude(&mut self, end: End, tickets: &mut Vec<Ticket>) -> Result<(), String> {
+    async fn conclude(&mut self, end: End) -> Result<(), String> {
+        let tickets = std::mem::take(&mut *self.under_way());
         match end {
-            End::Delivered => tickets.drain(..).for_each(Ticket::settle),
-            End::Abandoned => tickets.clear(),
+            End::Delivered => tickets.into_iter().for_each(Ticket::settle),
+            End::Abandoned => drop(tickets),
             End::Panicked(reason) => {
-                tickets.clear();
+                drop(tickets);
                 self.panicked(&reason);
                 self.replace().await?;
             }

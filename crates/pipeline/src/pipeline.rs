@@ -228,6 +228,7 @@ impl Starting {
                     items: items.clone(),
                     state: Arc::clone(&self.state),
                     warnings: RateLimit::default(),
+                    under_way: Arc::default(),
                 };
                 let opened = task.output.start(&task.cx).await;
                 if let Err(error) = opened {
@@ -281,8 +282,11 @@ impl Starting {
         let span = |part: &Part| tracing::info_span!(parent: &pipeline, "plugin", plugin.id = &*part.id, plugin.name = &*part.name);
         let mut tasks = Tasks::default();
         for task in output_tasks {
-            let span = span(&task.part);
-            tasks.outputs.spawn_on(task.run().instrument(span), &self.runtimes.io);
+            let (span, io) = (span(&task.part), &self.runtimes.io);
+            match task.factory.is_blocking() {
+                true => tasks.outputs.spawn_on(task.run_on_own_thread(io.clone()).instrument(span), io),
+                false => tasks.outputs.spawn_on(task.run().instrument(span), io),
+            };
         }
         let shop = Arc::new(Shop {
             queue: self.queue,

@@ -7,7 +7,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Most buffers that a pool keeps.
-const KEPT_MAX: usize = 4;
+const KEPT_MAX: usize = 12;
 /// Largest buffer that is kept, in bytes.
 const KEPT_BYTES_MAX: usize = 1 << 20;
 

@@ -54,6 +54,8 @@ pub trait OutputPlugin: Output + Clone + Sync + 'static {
     const CODEC: &'static str = "plain";
     /// Whether several instances may run at once: one clone per worker then.
     const SHARED: bool = false;
+    /// Whether its writes block the thread, as those to a disk do: each instance then runs on a thread of its own.
+    const BLOCKING: bool = false;
     /// Makes it. The clones that run start from the state it has now.
     fn build(
         options: Self::Options,
@@ -211,6 +213,10 @@ impl<O: OutputPlugin> OutputFactory for Instances<O> {
 
     fn is_shared(&self) -> bool {
         O::SHARED
+    }
+
+    fn is_blocking(&self) -> bool {
+        O::BLOCKING
     }
 
     fn encoder(&self) -> Option<Box<dyn BatchEncoder>> {

@@ -182,6 +182,9 @@ pub trait OutputFactory: Send + Sync {
     /// Whether several instances may run at once (Logstash's concurrency `:shared`).
     fn is_shared(&self) -> bool;
 
+    /// Whether its writes block the thread, as those to a disk do: each instance then runs on a thread of its own.
+    fn is_blocking(&self) -> bool;
+
     /// An encoder for a worker, where this output has one.
     fn encoder(&self) -> Option<Box<dyn BatchEncoder>> {
         None

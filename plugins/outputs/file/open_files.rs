@@ -83,6 +83,11 @@ impl OpenFiles {
         self.open.retain(|_, open| open.used.elapsed() <= stale_after);
     }
 
+    /// Closes all files.
+    pub(super) fn close_all(&mut self) {
+        self.open.clear();
+    }
+
     /// Lets go of a file that is no longer at its path; whether it was.
     fn forget_deleted(&mut self, path: &Path) -> bool {
         let Some(open) = self.open.get(path) else { return false };

@@ -12,7 +12,7 @@
 use super::scan::first_special;
 use crate::event::{DATA, EVENT_TEXT_BYTES_MAX, Event, Kind, Node, SetError, TextSpan};
 use crate::field_ref::{FieldRef, FieldRefError};
-use crate::key::KeyId;
+use crate::key::{JsonKey, Key, KeyId};
 use crate::number::{Decimal, NUMBER_DIGITS_MAX};
 use crate::value::{Value, ValueRef};
 use ferrostash_joda::Timestamp;
@@ -207,7 +207,7 @@ impl Event {
     }
 
     /// Takes the member `name` out of a parsed hash.
-    pub fn take_parsed(&mut self, parsed: Parsed, name: &str) -> Option<Value> {
+    pub fn take_parsed(&mut self, parsed: Parsed, name: &Key) -> Option<Value> {
         (parsed.0.kind == Kind::Object).then(|| self.take_member(parsed.0.a, name)).flatten()
     }
 
@@ -217,6 +217,7 @@ impl Event {
             return Ok(());
         }
         let range = self.ranges[parsed.0.a as usize];
+        self.nodes.reserve(range.len as usize);
         for at in range.start..range.start + range.len {
             let node = self.nodes[at as usize];
             if !Event::is_local(node.key) && KeyId(node.key).is_plain() {
@@ -242,18 +243,18 @@ impl Event {
             numbers,
             event: self,
             unescaped: String::new(),
-            keys: SCRATCH.take(),
+            scratch: SCRATCH.take(),
             keys_read: 0,
+            failure: JsonError { reason: "", offset: 0 },
         };
-        let mut stack = std::mem::take(&mut parser.keys.stack);
-        let result = parser.value(start, JSON_DEPTH_MAX, &mut stack);
-        stack.clear();
-        parser.keys.stack = stack;
-        let Parser { unescaped, keys, .. } = parser;
-        SCRATCH.set(keys);
+        let end = parser.value(start, 0, JSON_DEPTH_MAX);
+        let Parser { unescaped, mut scratch, failure, .. } = parser;
+        let node = scratch.stack.pop();
+        scratch.stack.clear();
+        SCRATCH.set(scratch);
         self.text = text;
         self.text.push_str(&unescaped);
-        result
+        end.zip(node).map(|(end, node)| (node, end)).ok_or(failure)
     }
 }
 
@@ -266,7 +267,7 @@ thread_local! {
 struct Scratch {
     stack: Vec<Node>,
     /// The keys of the last text, in their order: the next text mostly has the same.
-    predicted: Vec<KeyId>,
+    predicted: Vec<(KeyId, JsonKey)>,
 }
 
 /// Most keys that are predicted.
@@ -279,8 +280,10 @@ struct Parser<'t, 'e> {
     event: &'e mut Event,
     /// Strings with escapes, resolved; goes behind the event's text at the end.
     unescaped: String,
-    keys: Scratch,
+    scratch: Scratch,
     keys_read: usize,
+    /// Why the text is no JSON, once a method has said `None`.
+    failure: JsonError,
 }
 
 type Step<T> = Result<T, JsonError>;
@@ -296,89 +299,105 @@ fn skip_blank(bytes: &[u8], mut at: usize) -> usize {
     at
 }
 
+/// Each method reads something at a place and gives the place behind it, which fits in a register; values go onto the
+/// stack.
 impl Parser<'_, '_> {
-    fn value(&mut self, at: usize, depth: usize, stack: &mut Vec<Node>) -> Step<(Node, usize)> {
+    #[cold]
+    fn fail<T>(&mut self, reason: &'static str, offset: usize) -> Option<T> {
+        self.failure = JsonError { reason, offset };
+        None
+    }
+
+    fn push(&mut self, node: Node) {
+        self.scratch.stack.push(node);
+    }
+
+    /// Reads a value that becomes a member named `key`.
+    fn value(&mut self, at: usize, key: u32, depth: usize) -> Option<usize> {
         match self.bytes.get(at) {
-            Some(b'"') => self.string(at + 1),
-            Some(b'{') => self.object(at + 1, depth, stack),
-            Some(b'[') => self.array(at + 1, depth, stack),
-            Some(b'-' | b'0'..=b'9') => self.number(at),
-            Some(b't') => self.word(at, "true", Kind::True),
-            Some(b'f') => self.word(at, "false", Kind::False),
-            Some(b'n') => self.word(at, "null", Kind::Null),
-            Some(_) => error("unexpected character where a value was expected", at),
-            None => error("unexpected end of the text where a value was expected", at),
+            Some(b'"') => {
+                let (start, len, end) = self.string(at + 1)?;
+                self.push(Node { key, kind: Kind::Str, a: start, b: len });
+                Some(end)
+            }
+            Some(b'-' | b'0'..=b'9') => self.number(at, key),
+            Some(b'{') => self.object(at + 1, key, depth),
+            Some(b'[') => self.array(at + 1, key, depth),
+            Some(b't') => self.word(at, "true", Kind::True, key),
+            Some(b'f') => self.word(at, "false", Kind::False, key),
+            Some(b'n') => self.word(at, "null", Kind::Null, key),
+            Some(_) => self.fail("unexpected character where a value was expected", at),
+            None => self.fail("unexpected end of the text where a value was expected", at),
         }
     }
 
-    fn word(&self, at: usize, word: &str, kind: Kind) -> Step<(Node, usize)> {
+    fn word(&mut self, at: usize, word: &str, kind: Kind, key: u32) -> Option<usize> {
         let end = at + word.len();
         let follows =
             self.bytes.get(end).is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_' || *b == b'$');
         if self.bytes.get(at..end) == Some(word.as_bytes()) && !follows {
-            Ok((Node::plain(kind), end))
+            self.push(Node::plain(kind).with_key(key));
+            Some(end)
         } else {
-            error("unknown word (expected true, false or null)", at)
+            self.fail("unknown word (expected true, false or null)", at)
         }
     }
 
-    fn object(&mut self, at: usize, depth: usize, stack: &mut Vec<Node>) -> Step<(Node, usize)> {
+    fn object(&mut self, at: usize, key: u32, depth: usize) -> Option<usize> {
         let Some(depth) = depth.checked_sub(1) else {
-            return error("nesting is deeper than 1000 levels", at);
+            return self.fail("nesting is deeper than 1000 levels", at);
         };
-        let base = stack.len();
+        let base = self.scratch.stack.len();
         let mut at = skip_blank(self.bytes, at);
         if self.bytes.get(at) == Some(&b'}') {
-            return Ok((self.close(Kind::Object, base, stack), at + 1));
+            return Some(self.close(Kind::Object, base, key, at + 1));
         }
         loop {
-            let (key, behind) = self.key_and_colon(at)?;
-            let (node, behind) = self.value(skip_blank(self.bytes, behind), depth, stack)?;
-            stack.push(node.with_key(key));
+            let (member, behind) = self.key_and_colon(at)?;
+            let behind = self.value(skip_blank(self.bytes, behind), member, depth)?;
             at = skip_blank(self.bytes, behind);
             match self.bytes.get(at) {
                 Some(b',') => at = skip_blank(self.bytes, at + 1),
-                Some(b'}') => return Ok((self.close(Kind::Object, base, stack), at + 1)),
-                _ => return error("expected a comma or a closing brace", at),
+                Some(b'}') => return Some(self.close(Kind::Object, base, key, at + 1)),
+                _ => return self.fail("expected a comma or a closing brace", at),
             }
         }
     }
 
-    fn array(&mut self, at: usize, depth: usize, stack: &mut Vec<Node>) -> Step<(Node, usize)> {
+    fn array(&mut self, at: usize, key: u32, depth: usize) -> Option<usize> {
         let Some(depth) = depth.checked_sub(1) else {
-            return error("nesting is deeper than 1000 levels", at);
+            return self.fail("nesting is deeper than 1000 levels", at);
         };
-        let base = stack.len();
+        let base = self.scratch.stack.len();
         let mut at = skip_blank(self.bytes, at);
         if self.bytes.get(at) == Some(&b']') {
-            return Ok((self.close(Kind::Array, base, stack), at + 1));
+            return Some(self.close(Kind::Array, base, key, at + 1));
         }
         loop {
-            let (node, behind) = self.value(at, depth, stack)?;
-            stack.push(node);
-            at = skip_blank(self.bytes, behind);
+            at = skip_blank(self.bytes, self.value(at, 0, depth)?);
             match self.bytes.get(at) {
                 Some(b',') => at = skip_blank(self.bytes, at + 1),
-                Some(b']') => return Ok((self.close(Kind::Array, base, stack), at + 1)),
-                _ => return error("expected a comma or a closing bracket", at),
+                Some(b']') => return Some(self.close(Kind::Array, base, key, at + 1)),
+                _ => return self.fail("expected a comma or a closing bracket", at),
             }
         }
     }
 
-    /// Moves the members above `base` from the stack into a range.
-    fn close(&mut self, kind: Kind, base: usize, stack: &mut Vec<Node>) -> Node {
+    /// Moves the members above `base` from the stack into a range, and puts the hash or list in their place.
+    fn close(&mut self, kind: Kind, base: usize, key: u32, end: usize) -> usize {
         if kind == Kind::Object {
-            self.drop_earlier_twins(base, stack);
+            self.drop_earlier_twins(base);
         }
-        let range = self.event.push_range(&stack[base..]);
-        stack.truncate(base);
-        Node { key: 0, kind, a: range, b: 0 }
+        let range = self.event.push_range(&self.scratch.stack[base..]);
+        self.scratch.stack.truncate(base);
+        self.push(Node { key, kind, a: range, b: 0 });
+        end
     }
 
     /// Of several members with one name the last one counts.
-    fn drop_earlier_twins(&self, base: usize, stack: &mut Vec<Node>) {
+    fn drop_earlier_twins(&mut self, base: usize) {
         const PAIRWISE_MAX: usize = 24;
-        let members = &stack[base..];
+        let members = &self.scratch.stack[base..];
         // Keys are numbered as they appear, so those of one hash mostly have a bit each.
         let (mut bits, mut shared) = (0u64, false);
         for node in members {
@@ -418,8 +437,8 @@ impl Parser<'_, '_> {
             .filter(|(i, node)| last.get(&name(node)) == Some(i))
             .map(|(_, n)| *n)
             .collect();
-        stack.truncate(base);
-        stack.extend(kept);
+        self.scratch.stack.truncate(base);
+        self.scratch.stack.extend(kept);
     }
 
     fn local_name(&self, key: u32) -> String {
@@ -435,17 +454,16 @@ impl Parser<'_, '_> {
     }
 
     /// The key at `at`, and the place behind its colon.
-    fn key_and_colon(&mut self, at: usize) -> Step<(u32, usize)> {
+    fn key_and_colon(&mut self, at: usize) -> Option<(u32, usize)> {
         let number = self.keys_read;
         self.keys_read += 1;
-        if let Some(predicted) = self.keys.predicted.get(number) {
-            let json = predicted.json();
-            if json.begins(self.bytes.get(at..).unwrap_or_default()) {
-                return Ok((predicted.0, at + json.len()));
-            }
+        if let Some((predicted, json)) = self.scratch.predicted.get(number)
+            && json.begins(self.bytes.get(at..).unwrap_or_default())
+        {
+            return Some((predicted.0, at + json.len()));
         }
         if self.bytes.get(at) != Some(&b'"') {
-            return error("expected a quoted key", at);
+            return self.fail("expected a quoted key", at);
         }
         let (key, behind) = self.key(at + 1)?;
         if !Event::is_local(key) && number < PREDICTED_MAX {
@@ -453,76 +471,71 @@ impl Parser<'_, '_> {
         }
         let at = skip_blank(self.bytes, behind);
         match self.bytes.get(at) {
-            Some(b':') => Ok((key, at + 1)),
-            _ => error("expected a colon after the key", at),
+            Some(b':') => Some((key, at + 1)),
+            _ => self.fail("expected a colon after the key", at),
         }
     }
 
     fn predict(&mut self, number: usize, key: KeyId) {
-        let predicted = &mut self.keys.predicted;
+        let predicted = &mut self.scratch.predicted;
         if let Some(known) = predicted.get_mut(number) {
-            *known = key;
+            *known = (key, key.json());
         } else if predicted.len() == number {
             // A key outside the table left a gap: what follows one is not predicted.
-            predicted.push(key);
+            predicted.push((key, key.json()));
         }
     }
 
-    fn key(&mut self, at: usize) -> Step<(u32, usize)> {
-        let (node, end) = self.string(at)?;
-        let (start, stop) = (node.a as usize, (node.a + node.b) as usize);
-        let taken = self.text.len();
-        let name = if start >= taken {
-            &self.unescaped[start - taken..stop - taken]
-        } else {
-            &self.text[start..stop]
+    fn key(&mut self, at: usize) -> Option<(u32, usize)> {
+        let (start, len, end) = self.string(at)?;
+        let (from, taken) = (start as usize, self.text.len());
+        let name = match from.checked_sub(taken) {
+            Some(from) => &self.unescaped[from..from + len as usize],
+            None => &self.text[from..from + len as usize],
         };
         let key = match KeyId::intern(name) {
             Some(id) => id.0,
-            None => self.event.local_key_at(node.a, node.b),
+            None => self.event.local_key_at(start, len),
         };
-        Ok((key, end))
+        Some((key, end))
     }
 
-    /// The string that starts at `at`, behind its quote.
-    fn string(&mut self, at: usize) -> Step<(Node, usize)> {
+    /// The string that starts at `at`, behind its quote: where its text lies, how long it is, and the place behind.
+    fn string(&mut self, at: usize) -> Option<(u32, u32, usize)> {
         let rest = self.bytes.get(at..).unwrap_or_default();
         let length = first_special(rest);
         match rest.get(length) {
-            Some(b'"') => {
-                Ok((Node { key: 0, kind: Kind::Str, a: at as u32, b: length as u32 }, at + length + 1))
-            }
+            Some(b'"') => Some((at as u32, length as u32, at + length + 1)),
             Some(b'\\') => self.escaped_string(at),
-            Some(_) => error("control character in a string", at + length),
-            None => error("the string has no end", at.saturating_sub(1)),
+            Some(_) => self.fail("control character in a string", at + length),
+            None => self.fail("the string has no end", at.saturating_sub(1)),
         }
     }
 
-    fn escaped_string(&mut self, start: usize) -> Step<(Node, usize)> {
+    fn escaped_string(&mut self, start: usize) -> Option<(u32, u32, usize)> {
         let from = self.unescaped.len();
         let mut at = start;
         loop {
             let rest = &self.bytes[at..];
             let stop = first_special(rest);
             if stop == rest.len() {
-                return error("the string has no end", start.saturating_sub(1));
+                return self.fail("the string has no end", start.saturating_sub(1));
             }
             self.unescaped.push_str(&self.text[at..at + stop]);
             at += stop + 1;
             match rest[stop] {
                 b'"' => {
                     let place = (self.text.len() + from) as u32;
-                    let length = (self.unescaped.len() - from) as u32;
-                    return Ok((Node { key: 0, kind: Kind::Str, a: place, b: length }, at));
+                    return Some((place, (self.unescaped.len() - from) as u32, at));
                 }
                 b'\\' => at = self.escape(at)?,
-                _ => return error("control character in a string", at - 1),
+                _ => return self.fail("control character in a string", at - 1),
             }
         }
     }
 
     /// The escape behind a backslash; returns the place behind it.
-    fn escape(&mut self, at: usize) -> Step<usize> {
+    fn escape(&mut self, at: usize) -> Option<usize> {
         let plain = match self.bytes.get(at) {
             Some(letter @ (b'"' | b'\\' | b'/')) => *letter as char,
             Some(b'b') => '\u{8}',
@@ -531,50 +544,53 @@ impl Parser<'_, '_> {
             Some(b'r') => '\r',
             Some(b't') => '\t',
             Some(b'u') => return self.unicode_escape(at + 1),
-            _ => return error("unknown escape", at),
+            _ => return self.fail("unknown escape", at),
         };
         self.unescaped.push(plain);
-        Ok(at + 1)
+        Some(at + 1)
     }
 
-    fn unicode_escape(&mut self, at: usize) -> Step<usize> {
-        let first = self.hex4(at)?;
-        let pair = (0xD800..0xDC00).contains(&first) && self.bytes.get(at + 4..at + 6) == Some(b"\\u");
-        if pair && let second @ 0xDC00..0xE000 = self.hex4(at + 6)? {
-            let code = 0x10000 + ((first - 0xD800) << 10) + (second - 0xDC00);
-            self.unescaped.push(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
-            return Ok(at + 10);
+    fn unicode_escape(&mut self, at: usize) -> Option<usize> {
+        let Some(first) = self.hex4(at) else { return self.fail("expected four hex digits", at) };
+        if (0xD800..0xDC00).contains(&first) && self.bytes.get(at + 4..at + 6) == Some(b"\\u") {
+            let Some(second) = self.hex4(at + 6) else {
+                return self.fail("expected four hex digits", at + 6);
+            };
+            if (0xDC00..0xE000).contains(&second) {
+                let code = 0x10000 + ((first - 0xD800) << 10) + (second - 0xDC00);
+                self.unescaped.push(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
+                return Some(at + 10);
+            }
         }
         // Half a pair is no character. Logstash empties the whole string; we keep the rest of it.
         self.unescaped.push(char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER));
-        Ok(at + 4)
+        Some(at + 4)
     }
 
-    fn hex4(&self, at: usize) -> Step<u32> {
-        let digits = self.bytes.get(at..at + 4).filter(|d| d.iter().all(u8::is_ascii_hexdigit));
-        let code = digits.and_then(|d| u32::from_str_radix(std::str::from_utf8(d).ok()?, 16).ok());
-        code.map_or_else(|| error("expected four hex digits", at), Ok)
+    fn hex4(&self, at: usize) -> Option<u32> {
+        let digits = self.bytes.get(at..at + 4).filter(|d| d.iter().all(u8::is_ascii_hexdigit))?;
+        u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
     }
 
     fn digits(&self, at: usize) -> usize {
         self.bytes[at..].iter().take_while(|b| b.is_ascii_digit()).count()
     }
 
-    fn number(&mut self, start: usize) -> Step<(Node, usize)> {
+    fn number(&mut self, start: usize, key: u32) -> Option<usize> {
         let mut at = start + usize::from(self.bytes[start] == b'-');
         let whole = self.digits(at);
         if whole == 0 {
-            return error("expected a digit", at);
+            return self.fail("expected a digit", at);
         }
         if whole > 1 && self.bytes[at] == b'0' {
-            return error("a number must not start with 0", at);
+            return self.fail("a number must not start with 0", at);
         }
         at += whole;
         let mut exact = true;
         if self.bytes.get(at) == Some(&b'.') {
             let fraction = self.digits(at + 1);
             if fraction == 0 {
-                return error("expected a digit after the point", at + 1);
+                return self.fail("expected a digit after the point", at + 1);
             }
             at += 1 + fraction;
             exact = false;
@@ -583,22 +599,24 @@ impl Parser<'_, '_> {
             at += 1 + usize::from(matches!(self.bytes.get(at + 1), Some(b'+' | b'-')));
             let exponent = self.digits(at);
             if exponent == 0 {
-                return error("expected a digit in the exponent", at);
+                return self.fail("expected a digit in the exponent", at);
             }
             at += exponent;
             exact = false;
         }
         if at - start > NUMBER_DIGITS_MAX {
-            return error("a number with more than 1000 digits", start);
+            return self.fail("a number with more than 1000 digits", start);
         }
         if self
             .bytes
             .get(at)
             .is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'+' | b'-'))
         {
-            return error("unexpected character in a number", at);
+            return self.fail("unexpected character in a number", at);
         }
-        Ok((if exact { self.integer(start, at) } else { self.fraction(start, at)? }, at))
+        let node = if exact { self.integer(start, at) } else { self.fraction(start, at)? };
+        self.push(node.with_key(key));
+        Some(at)
     }
 
     fn integer(&mut self, start: usize, end: usize) -> Node {
@@ -608,19 +626,22 @@ impl Parser<'_, '_> {
         }
     }
 
-    fn fraction(&mut self, start: usize, end: usize) -> Step<Node> {
+    fn fraction(&mut self, start: usize, end: usize) -> Option<Node> {
         let text = &self.text[start..end];
         if self.numbers == JsonNumbers::Doubles {
-            return text.parse().map(Node::float).or_else(|_| error("not a number", start));
+            let double = text.parse().ok().map(Node::float);
+            return double.or_else(|| self.fail("not a number", start));
         }
         if Decimal::is_canonical(text) {
-            return Ok(Node { key: 0, kind: Kind::Decimal, a: start as u32, b: (end - start) as u32 });
+            return Some(Node { key: 0, kind: Kind::Decimal, a: start as u32, b: (end - start) as u32 });
         }
-        let Some(decimal) = Decimal::parse(text) else { return error("the exponent is out of range", start) };
+        let Some(decimal) = Decimal::parse(text) else {
+            return self.fail("the exponent is out of range", start);
+        };
         let canonical = decimal.to_java();
         let place = (self.text.len() + self.unescaped.len()) as u32;
         self.unescaped.push_str(&canonical);
-        Ok(Node { key: 0, kind: Kind::Decimal, a: place, b: canonical.len() as u32 })
+        Some(Node { key: 0, kind: Kind::Decimal, a: place, b: canonical.len() as u32 })
     }
 }
 
