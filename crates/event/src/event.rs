@@ -44,12 +44,19 @@ pub(crate) struct WellKnown {
     pub(crate) version: KeyId,
     pub(crate) metadata: KeyId,
     pub(crate) tags: KeyId,
+    pub(crate) message: KeyId,
 }
 
 /// Interned before any data can fill the table.
 pub(crate) static WELL_KNOWN: LazyLock<WellKnown> = LazyLock::new(|| {
     let key = |name| KeyId::intern(name).unwrap_or(KeyId(u32::MAX >> 1));
-    WellKnown { timestamp: key(TIMESTAMP), version: key(VERSION), metadata: key(METADATA), tags: key(TAGS) }
+    WellKnown {
+        timestamp: key(TIMESTAMP),
+        version: key(VERSION),
+        metadata: key(METADATA),
+        tags: key(TAGS),
+        message: key("message"),
+    }
 });
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -252,9 +259,13 @@ impl Event {
     /// An event of `timestamp` with `message` set.
     pub fn from_message(message: &str, timestamp: Timestamp) -> Event {
         let mut event = Event::bare(message.len() + (message.len() / 64).clamp(64, 4096));
-        event.complete(timestamp);
+        let well_known = &*WELL_KNOWN;
+        let time = event.push_timestamp(timestamp);
+        event.append(DATA, time.with_key(well_known.timestamp.0));
+        let version = event.push_str("1");
+        event.append(DATA, version.with_key(well_known.version.0));
         let node = event.push_str(message);
-        event.insert(DATA, &MESSAGE_KEY, node);
+        event.append(DATA, node.with_key(well_known.message.0));
         // Nothing of a new event is waste.
         event.compacted_bytes = u32::try_from(event.text.len()).unwrap_or(u32::MAX);
         event
@@ -357,7 +368,7 @@ impl Event {
         if field.path.is_empty() {
             return Some(ValueRef::Object(ObjectRef { event: self, range: root_range(field.root) }));
         }
-        let at = self.find_path(root_range(field.root), &field.path)?;
+        let at = self.find(field)?;
         Some(self.resolve(self.nodes[at]))
     }
 
@@ -368,14 +379,12 @@ impl Event {
 
     /// Whether `field` is there, null or not; `[@metadata]` always.
     pub fn contains(&self, field: &FieldRef) -> bool {
-        let Some((last, above)) = field.path.split_last() else { return true };
-        let container = self.find_container(root_range(field.root), above);
-        container.is_some_and(|container| self.find_in(container, last).is_some())
+        field.path.is_empty() || self.find(field).is_some()
     }
 
     /// The string at `field` as a span of this event's text, for [`Event::set_slice`].
     pub fn str_span(&self, field: &FieldRef) -> Option<TextSpan> {
-        let at = self.find_path(root_range(field.root), &field.path)?;
+        let at = self.find(field)?;
         let node = self.nodes[at];
         (node.kind == Kind::Str).then_some(TextSpan { start: node.a, len: node.b })
     }
@@ -495,7 +504,7 @@ impl Event {
         let node = if from.path.is_empty() {
             Node { key: 0, kind: Kind::Object, a: root_range(from.root), b: 0 }
         } else {
-            match self.find_path(root_range(from.root), &from.path) {
+            match self.find(from) {
                 Some(at) => self.nodes[at],
                 None => return Ok(false),
             }
@@ -590,6 +599,7 @@ impl Event {
 
     // --- the arena ---
 
+    #[inline]
     pub(crate) fn members(&self, range: u32) -> &[Node] {
         let range = self.ranges[range as usize];
         &self.nodes[range.start as usize..(range.start + range.len) as usize]
@@ -648,6 +658,7 @@ impl Event {
         self.local_key_at(node.a, node.b)
     }
 
+    #[inline]
     fn find_id(&self, range: u32, id: KeyId) -> Option<usize> {
         if range == DATA && self.names & name_bit(id.0) == 0 {
             return None;
@@ -697,9 +708,13 @@ impl Event {
         Some(at)
     }
 
-    fn find_path(&self, root: u32, path: &[Segment]) -> Option<usize> {
-        let (last, above) = path.split_last()?;
-        self.find_in(self.find_container(root, above)?, last)
+    /// The place of a field's value.
+    fn find(&self, field: &FieldRef) -> Option<usize> {
+        if let Some(id) = field.plain {
+            return self.find_id(DATA, id);
+        }
+        let (last, above) = field.path.split_last()?;
+        self.find_in(self.find_container(root_range(field.root), above)?, last)
     }
 
     pub(crate) fn push_str(&mut self, text: &str) -> Node {
@@ -819,26 +834,34 @@ impl Event {
 
     /// Sets a member of a hash, replacing the one of that name.
     pub(crate) fn insert(&mut self, range: u32, key: &Key, node: Node) {
-        match self.find_key(range, key) {
+        let name = match &key.0 {
+            KeyRepr::Interned(id) => return self.insert_id(range, *id, node),
+            KeyRepr::Owned(name) => name,
+        };
+        match self.find_local(range, name) {
             Some(at) => self.nodes[at] = node.with_key(self.nodes[at].key),
             None => {
-                let number = match key.id() {
-                    Some(id) => id.0,
-                    None => self.local_key(key.as_str()),
-                };
+                let number = self.local_key(name);
                 self.append(range, node.with_key(number));
             }
         }
     }
 
+    #[inline]
+    fn insert_id(&mut self, range: u32, id: KeyId, node: Node) {
+        match self.find_id(range, id) {
+            Some(at) => self.nodes[at] = node.with_key(id.0),
+            None => self.append(range, node.with_key(id.0)),
+        }
+    }
+
     /// Sets a top-level field whose number is known and belongs to this event.
+    #[inline]
     pub(crate) fn insert_number(&mut self, node: Node) {
-        let found = if Event::is_local(node.key) {
-            self.find_local(DATA, self.key_name(node.key))
-        } else {
-            self.find_id(DATA, KeyId(node.key))
-        };
-        match found {
+        if !Event::is_local(node.key) {
+            return self.insert_id(DATA, KeyId(node.key), node);
+        }
+        match self.find_local(DATA, self.key_name(node.key)) {
             Some(at) => self.nodes[at] = node.with_key(self.nodes[at].key),
             None => self.append(DATA, node),
         }
@@ -861,21 +884,11 @@ impl Event {
     }
 
     /// Adds a member at the end of a hash or list.
+    #[inline]
     fn append(&mut self, range: u32, node: Node) {
-        let Range { start, len, cap } = self.ranges[range as usize];
+        let Range { len, cap, .. } = self.ranges[range as usize];
         if len == cap {
-            let cap = (cap * 2).max(4);
-            let from = start as usize;
-            if from + len as usize == self.nodes.len() {
-                // The last range grows where it is.
-                self.nodes.resize(from + cap as usize, Node::NULL);
-                self.ranges[range as usize].cap = cap;
-            } else {
-                let to = self.nodes.len();
-                self.nodes.extend_from_within(from..from + len as usize);
-                self.nodes.resize(to + cap as usize, Node::NULL);
-                self.ranges[range as usize] = Range { start: to as u32, len, cap };
-            }
+            self.grow_range(range);
         }
         if range == DATA {
             self.names |= name_bit(node.key);
@@ -883,6 +896,24 @@ impl Event {
         let range = &mut self.ranges[range as usize];
         self.nodes[(range.start + range.len) as usize] = node;
         range.len += 1;
+    }
+
+    /// Makes room in a range that has none.
+    #[cold]
+    fn grow_range(&mut self, range: u32) {
+        let Range { start, len, cap } = self.ranges[range as usize];
+        let cap = (cap * 2).max(4);
+        let from = start as usize;
+        if from + len as usize == self.nodes.len() {
+            // The last range grows where it is.
+            self.nodes.resize(from + cap as usize, Node::NULL);
+            self.ranges[range as usize].cap = cap;
+        } else {
+            let to = self.nodes.len();
+            self.nodes.extend_from_within(from..from + len as usize);
+            self.nodes.resize(to + cap as usize, Node::NULL);
+            self.ranges[range as usize] = Range { start: to as u32, len, cap };
+        }
     }
 
     /// Makes the members of `range` those of the event or of `@metadata`.
@@ -902,6 +933,12 @@ impl Event {
 
     /// Takes a value out of the event without freeing it.
     fn detach(&mut self, field: &FieldRef) -> Option<Node> {
+        if let Some(id) = field.plain {
+            let at = self.find_id(DATA, id)?;
+            let node = self.nodes[at];
+            self.remove_at(DATA, at);
+            return Some(node.with_key(0));
+        }
         let root = root_range(field.root);
         let Some((last, above)) = field.path.split_last() else {
             let all = self.members(root).to_vec();
@@ -916,6 +953,10 @@ impl Event {
     }
 
     pub(crate) fn set_node(&mut self, field: &FieldRef, node: Node) -> Result<(), SetError> {
+        if let Some(id) = field.plain {
+            self.insert_id(DATA, id, node);
+            return Ok(());
+        }
         let root = root_range(field.root);
         let Some((last, above)) = field.path.split_last() else {
             return self.set_root(root, node);
@@ -1094,7 +1135,6 @@ impl Spans {
 static TIMESTAMP_KEY: LazyLock<Key> = LazyLock::new(|| Key(KeyRepr::Interned(WELL_KNOWN.timestamp)));
 static VERSION_KEY: LazyLock<Key> = LazyLock::new(|| Key(KeyRepr::Interned(WELL_KNOWN.version)));
 static TAGS_KEY: LazyLock<Key> = LazyLock::new(|| Key(KeyRepr::Interned(WELL_KNOWN.tags)));
-static MESSAGE_KEY: LazyLock<Key> = LazyLock::new(|| Key::new("message"));
 
 fn name_bit(key: u32) -> u64 {
     1 << (key & 63)

@@ -3,7 +3,7 @@
 //! Parsed once, when a configuration is built. Rules and names of the upstream tests they come from: Logstash's
 //! `FieldReference`.
 
-use crate::key::Key;
+use crate::key::{Key, KeyId};
 
 /// Deepest path that a reference may have.
 pub const PATH_DEPTH_MAX: usize = 1000;
@@ -36,6 +36,8 @@ impl Segment {
 pub struct FieldRef {
     pub(crate) root: Root,
     pub(crate) path: Box<[Segment]>,
+    /// The one name of the path, where it is that of a top-level field without rules of its own: the usual case.
+    pub(crate) plain: Option<KeyId>,
     raw: Box<str>,
 }
 
@@ -82,7 +84,7 @@ impl FieldRef {
 
     /// The reference to a top-level field whose name is taken literally, brackets and all.
     pub fn literal(name: &str) -> FieldRef {
-        FieldRef { root: Root::Event, path: [Segment::new(name)].into(), raw: name.into() }
+        FieldRef::new(Root::Event, [Segment::new(name)].into(), name.into())
     }
 
     fn from_names<S: AsRef<str>>(names: impl Iterator<Item = S>, raw: &str) -> FieldRef {
@@ -92,7 +94,15 @@ impl FieldRef {
             path.remove(0);
         }
         let root = if metadata { Root::Metadata } else { Root::Event };
-        FieldRef { root, path: path.into(), raw: raw.into() }
+        FieldRef::new(root, path.into(), raw.into())
+    }
+
+    fn new(root: Root, path: Box<[Segment]>, raw: Box<str>) -> FieldRef {
+        let only = match &*path {
+            [only] if root == Root::Event => only.key.id(),
+            _ => None,
+        };
+        FieldRef { root, path, plain: only.filter(|id| id.is_plain()), raw }
     }
 
     /// The text it was parsed from.
@@ -126,7 +136,7 @@ impl FieldRef {
         } else {
             format!("[{}][{name}]", self.raw)
         };
-        FieldRef { root: self.root, path: path.into(), raw: raw.into() }
+        FieldRef::new(self.root, path.into(), raw.into())
     }
 
     /// The reference to what contains this one; `None` at the root.
@@ -141,7 +151,7 @@ impl FieldRef {
             raw.push_str(segment.key.as_str());
             raw.push(']');
         });
-        Some(FieldRef { root: self.root, path: above.into(), raw: raw.into() })
+        Some(FieldRef::new(self.root, above.into(), raw.into()))
     }
 }
 

@@ -58,6 +58,9 @@ impl Event {
         match node.kind {
             Kind::Str => write_part(self.text.as_bytes(), node.a as usize, node.b as usize, out),
             Kind::Array | Kind::Object => self.write_members(node.a, node.kind, out),
+            Kind::BigInt | Kind::Decimal => {
+                copy_part(self.text.as_bytes(), node.a as usize, node.b as usize, out);
+            }
             _ => write_value(self.resolve(node), out),
         }
     }
@@ -133,6 +136,18 @@ fn write_part(text: &[u8], start: usize, len: usize, out: &mut Vec<u8>) {
         }
     }
     out.push(b'"');
+}
+
+/// Appends `len` bytes of `text` from `start` as they are.
+fn copy_part(text: &[u8], start: usize, len: usize, out: &mut Vec<u8>) {
+    match text.get(start..).and_then(<[u8]>::first_chunk::<BLOCK>) {
+        Some(block) if len <= BLOCK => {
+            let before = out.len();
+            out.extend_from_slice(block);
+            out.truncate(before + len);
+        }
+        _ => out.extend_from_slice(text.get(start..start + len).unwrap_or_default()),
+    }
 }
 
 /// The last bytes of all, fewer than a block.
