@@ -101,22 +101,28 @@ impl Batch {
             return self.sequence.clone();
         }
         let first = self.events.len() - self.origins.len();
-        let mut children: Vec<Vec<(u32, usize)>> = vec![Vec::new(); self.events.len()];
-        let mut loose = Vec::new();
-        for (at, origin) in self.origins.iter().enumerate() {
-            match origin.parent.and_then(|parent| children.get_mut(parent)) {
-                Some(siblings) => siblings.push((origin.step, first + at)),
-                None => loose.push(first + at),
-            }
-        }
+        let loose = (first..).zip(&self.origins).filter(|(_, origin)| origin.parent.is_none());
+        let loose: Vec<usize> = loose.map(|(slot, _)| slot).collect();
         // A later filter puts its events right behind the one it saw, before those of earlier filters.
-        children.iter_mut().for_each(|siblings| siblings.sort_by_key(|(step, _)| std::cmp::Reverse(*step)));
+        let mut children: Vec<(usize, std::cmp::Reverse<u32>, usize)> = (first..)
+            .zip(&self.origins)
+            .filter_map(|(slot, origin)| Some((origin.parent?, std::cmp::Reverse(origin.step), slot)))
+            .collect();
+        children.sort_unstable();
+        let of = |parent: usize| {
+            let from = children.partition_point(|child| child.0 < parent);
+            children.iter().skip(from).take_while(move |child| child.0 == parent).map(|child| child.2)
+        };
         let mut order = Vec::with_capacity(self.events.len());
         let roots = self.sequence.clone().unwrap_or_else(|| (0..first).collect());
         let mut waiting: Vec<usize> = roots.into_iter().chain(loose).rev().collect();
         while let Some(slot) = waiting.pop() {
             order.push(slot);
-            waiting.extend(children.get(slot).into_iter().flatten().rev().map(|(_, child)| *child));
+            let before = waiting.len();
+            waiting.extend(of(slot));
+            if let Some(new) = waiting.get_mut(before..) {
+                new.reverse();
+            }
         }
         Some(order)
     }

@@ -92,13 +92,16 @@ impl Selection {
 
     /// The slots, ascending.
     pub fn iter(&self) -> impl Iterator<Item = usize> {
-        self.words.iter().enumerate().flat_map(|(at, word)| {
-            let mut rest = *word;
-            std::iter::from_fn(move || {
-                let bit = (rest != 0).then(|| rest.trailing_zeros() as usize)?;
-                rest &= rest - 1;
-                Some(at * 64 + bit)
-            })
+        let mut words = self.words.iter();
+        let (mut word, mut next) = (0, 0);
+        std::iter::from_fn(move || {
+            while word == 0 {
+                word = *words.next()?;
+                next += 64;
+            }
+            let bit = word.trailing_zeros() as usize;
+            word &= word - 1;
+            Some(next - 64 + bit)
         })
     }
 }
