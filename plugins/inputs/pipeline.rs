@@ -75,7 +75,8 @@ impl Input for Pipeline {
                         continue;
                     }
                 };
-                let Some(chunk) = chunk else { break };
+                let Some(mut chunk) = chunk else { break };
+                chunk.is_relayed = true;
                 if cx.push_chunk(chunk).await.is_err() {
                     break;
                 }

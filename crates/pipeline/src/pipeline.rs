@@ -161,7 +161,8 @@ impl Starting {
     ) -> Starting {
         let state =
             State { red: AtomicBool::new(false), crash: Mutex::default(), shutdown: shutdown.clone() };
-        let queue = MemoryQueue::new(settings.queue_events(), settings.queue_bytes_max);
+        let queue =
+            MemoryQueue::new(settings.queue_events(), settings.queue_bytes_max, services.budget.clone());
         Starting {
             built,
             settings,

@@ -1,7 +1,7 @@
 //! What a running pipeline may use.
 
 use ferrostash_plugin::DeadLetters;
-use ferrostash_queue::QUEUE_BYTES_MAX;
+use ferrostash_queue::{Budget, QUEUE_BYTES_MAX};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
@@ -74,4 +74,6 @@ pub struct Runtimes {
 pub struct Services {
     /// Where events go that can never be delivered.
     pub dead_letters: Arc<dyn DeadLetters>,
+    /// What the events of all pipelines may weigh together.
+    pub budget: Budget,
 }

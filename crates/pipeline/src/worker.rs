@@ -8,7 +8,7 @@ use ferrostash_event::{Event, Selection};
 use ferrostash_plugin::{
     Ack, BatchEncoder, DeadLetters, Encoded, FilteredBatch, OutputBatch, OutputFactory, Shutdown,
 };
-use ferrostash_queue::{Appetite, MemoryQueue, Portion, Pulled};
+use ferrostash_queue::{Appetite, Held, MemoryQueue, Portion, Pulled};
 use futures::future::join_all;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -51,6 +51,13 @@ pub(crate) struct Worker {
 
 /// The encoders of the outputs that have one.
 type Encoders = Vec<Option<Box<dyn BatchEncoder>>>;
+
+/// What the events of a trip owe: to their inputs, and to the process's budget.
+#[derive(Default)]
+struct Owed {
+    acks: Vec<Ack>,
+    held: Arc<Vec<Held>>,
+}
 
 /// What came of the portions of a trip that have not been handed on yet.
 #[derive(Default)]
@@ -110,7 +117,9 @@ impl Worker {
     async fn trip(&mut self, mut pulled: Pulled) {
         let started = Instant::now();
         let ledger = Arc::clone(&self.shop.ledger);
-        let acks = std::mem::take(&mut pulled.acks);
+        let owed =
+            Owed { acks: std::mem::take(&mut pulled.acks), held: Arc::new(std::mem::take(&mut pulled.held)) };
+        let acks = &owed.acks;
         let mut in_filters = InFilters::new(Arc::clone(&ledger), pulled.len());
         let mut results = Results::default();
         while let Some(portion) = pulled.next_portion(self.shop.batch_size, PORTION_BYTES) {
@@ -119,13 +128,13 @@ impl Worker {
                 ledger.abandoned.add((portion.len() + pulled.len()) as u64);
                 break;
             }
-            self.portion(portion, &acks, &mut in_filters, &mut results);
+            self.portion(portion, acks, &mut in_filters, &mut results);
             if self.weight(&results) >= HAND_ON_BYTES {
-                self.hand_on(std::mem::take(&mut results), &acks, &mut in_filters).await;
+                self.hand_on(std::mem::take(&mut results), &owed, &mut in_filters).await;
             }
         }
         if results.pulled > 0 || results.created > 0 {
-            self.hand_on(results, &acks, &mut in_filters).await;
+            self.hand_on(results, &owed, &mut in_filters).await;
         }
         ledger.duration.add(started.elapsed());
     }
@@ -159,7 +168,7 @@ impl Worker {
                 let mut results = Results::default();
                 self.keep(outcome, 0, &[], &mut results);
                 let mut none = InFilters::new(Arc::clone(&self.shop.ledger), 0);
-                self.hand_on(results, &[], &mut none).await;
+                self.hand_on(results, &Owed::default(), &mut none).await;
             }
             Err(panic) => self.panicked(&*panic),
         }
@@ -189,12 +198,12 @@ impl Worker {
         results.events_bytes + encoded.sum::<usize>()
     }
 
-    async fn hand_on(&mut self, results: Results, acks: &[Ack], in_filters: &mut InFilters) {
+    async fn hand_on(&mut self, results: Results, owed: &Owed, in_filters: &mut InFilters) {
         let finish = |(encoder, route): (&mut Option<Box<dyn BatchEncoder>>, &Selection)| {
             encoder.as_mut().filter(|_| !route.is_empty()).map(|encoder| encoder.finish())
         };
         let encoded = self.encoders.iter_mut().zip(&results.routes).map(finish).collect();
-        self.shop.hand_on(results, encoded, acks, in_filters).await;
+        self.shop.hand_on(results, encoded, owed, in_filters).await;
     }
 
     /// The filters may be in any state: the worker goes on with fresh ones.
@@ -247,7 +256,7 @@ impl Shop {
         &self,
         results: Results,
         encoded: Vec<Option<Encoded>>,
-        acks: &[Ack],
+        Owed { acks, held }: &Owed,
         in_filters: &mut InFilters,
     ) {
         let Results { events, out, routes, dead, created, pulled, .. } = results;
@@ -259,9 +268,9 @@ impl Shop {
         let flight = Arc::new(Flight::new(Arc::clone(&self.ledger), out, self.queue.busy()));
         in_filters.release(pulled);
         self.bury(dead, acks).await;
-        let shared: Arc<[Ack]> = acks.into();
+        let shared: Arc<[Ack]> = acks.as_slice().into();
         // Where nobody needs the events any more they ended with their portion, on the thread that made them.
-        let batch = Arc::new(FilteredBatch::new(events, acks.to_vec()));
+        let batch = Arc::new(FilteredBatch::new(events, acks.clone()).holding(Arc::clone(held) as _));
         // First everybody who has room, then those who make the worker wait.
         let mut waiting = Vec::new();
         for ((output, selection), encoded) in self.outputs.iter().zip(routes).zip(encoded) {

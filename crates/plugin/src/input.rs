@@ -51,12 +51,14 @@ pub struct Chunk {
     /// Told when the last of the events is gone. An input that reads has one, if any; what comes from another pipeline
     /// has those of all chunks it was made of.
     pub acks: Vec<Ack>,
+    /// Whether it comes from another pipeline of the process.
+    pub is_relayed: bool,
 }
 
 impl Chunk {
     /// Events with their acks.
     pub fn new(events: Vec<Event>, acks: Vec<Ack>) -> Chunk {
-        Chunk { events, lines: None, acks }
+        Chunk { events, lines: None, acks, is_relayed: false }
     }
 
     /// Number of events or lines.
@@ -129,7 +131,7 @@ impl InputContext {
     pub async fn push_lines(&self, mut lines: RawLines, ack: Option<Ack>) -> Result<(), QueueClosed> {
         lines.decoration = Arc::clone(&self.decoration);
         lines.metrics = Arc::clone(&self.metrics);
-        let chunk = Chunk { events: Vec::new(), lines: Some(lines), acks: ack.into_iter().collect() };
+        let chunk = Chunk { lines: Some(lines), ..Chunk::new(Vec::new(), ack.into_iter().collect()) };
         self.push_chunk(chunk).await
     }
 

@@ -18,13 +18,22 @@ pub struct FilteredBatch {
     events: Vec<Event>,
     acks: Vec<Ack>,
     byte_size: usize,
+    /// What is released with the batch.
+    holds: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 impl FilteredBatch {
     /// A batch of `events` that came from the chunks of `acks`.
     pub fn new(events: Vec<Event>, acks: Vec<Ack>) -> FilteredBatch {
         let byte_size = events.iter().map(Event::byte_size).sum();
-        FilteredBatch { events, acks, byte_size }
+        FilteredBatch { events, acks, byte_size, holds: None }
+    }
+
+    /// Keeps `share` until the last output lets go of the batch.
+    #[must_use]
+    pub fn holding(mut self, share: Arc<dyn Any + Send + Sync>) -> FilteredBatch {
+        self.holds = Some(share);
+        self
     }
 
     /// The events.

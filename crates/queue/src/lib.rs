@@ -5,6 +5,8 @@
 //! use, which may be several small chunks or a part of a large one, and work on it in portions. The acks of the chunks
 //! travel along, so that an input learns what became of what it read.
 
+mod budget;
 mod memory_queue;
 
+pub use budget::{Budget, Held};
 pub use memory_queue::{Appetite, Busy, MemoryQueue, Portion, Pulled, QUEUE_BYTES_MAX, QUEUE_BYTES_UNIT};

@@ -9,6 +9,7 @@
 //! batch would queue up behind others anyway, so the worker collects until the batch is full, the outputs are idle again
 //! or the delay has passed.
 
+use crate::budget::{Budget, Held};
 use ferrostash_event::Event;
 use ferrostash_plugin::{Ack, Chunk, EventQueue, QueueClosed, RawLines};
 use futures::future::BoxFuture;
@@ -31,6 +32,7 @@ pub struct MemoryQueue {
     /// Workers wait here; one is woken for every reason to look again.
     workers: Notify,
     busy: AtomicUsize,
+    budget: Budget,
     events_max: usize,
     bytes_max: usize,
 }
@@ -47,6 +49,7 @@ struct State {
 struct Stored {
     load: Load,
     acks: Vec<Ack>,
+    held: Held,
     weight: Weight,
     bytes: usize,
 }
@@ -87,6 +90,8 @@ pub struct Pulled {
     lines: VecDeque<RawLines>,
     /// The acks of their chunks.
     pub acks: Vec<Ack>,
+    /// What they draw on the budget, until they are settled.
+    pub held: Vec<Held>,
     count: usize,
 }
 
@@ -199,9 +204,11 @@ impl Appetite {
 pub struct Busy(Arc<MemoryQueue>);
 
 impl MemoryQueue {
-    /// A queue for at most `events_max` events that weigh at most `bytes_max`; one chunk fits in any case.
-    pub fn new(events_max: usize, bytes_max: usize) -> Arc<MemoryQueue> {
+    /// A queue for at most `events_max` events that weigh at most `bytes_max`; one chunk fits in any case. All of them
+    /// draw on `budget`.
+    pub fn new(events_max: usize, bytes_max: usize, budget: Budget) -> Arc<MemoryQueue> {
         Arc::new(MemoryQueue {
+            budget,
             state: Mutex::default(),
             room: Room::new(events_max, bytes_max),
             workers: Notify::new(),
@@ -299,7 +306,11 @@ impl MemoryQueue {
             return if state.closed { Look::End } else { Look::Empty };
         }
         // Where producers wait for room, nothing more can come.
-        let ready = late || state.closed || state.events >= appetite.batch || self.room.is_exhausted();
+        let ready = late
+            || state.closed
+            || state.events >= appetite.batch
+            || self.room.is_exhausted()
+            || self.budget.is_exhausted();
         if !ready && self.busy.load(Ordering::Acquire) > 0 {
             return Look::Collect;
         }
@@ -323,7 +334,13 @@ impl MemoryQueue {
             None => chunk.events.iter().map(Event::byte_size).sum(),
         };
         let weight = self.room.weigh(chunk.len(), bytes);
+        let is_relayed = chunk.is_relayed;
         let mut guard = AbandonUnlessDone(Some(chunk));
+        let held = match is_relayed {
+            // The pipeline it comes from holds its own share until this one has it: waiting could be for ever.
+            true => self.budget.draw_what_is_left(units(bytes)),
+            false => self.budget.draw(units(bytes)).await,
+        };
         self.room.take(weight).await?;
         let mut state = self.state();
         if state.closed {
@@ -332,9 +349,9 @@ impl MemoryQueue {
         if let Some(chunk) = guard.0.take() {
             state.events += chunk.len();
             state.bytes += bytes;
-            let Chunk { events, lines, acks } = chunk;
+            let Chunk { events, lines, acks, .. } = chunk;
             let load = lines.map_or_else(|| Load::Events(events.into_iter()), Load::Lines);
-            state.chunks.push_back(Stored { load, acks, weight, bytes });
+            state.chunks.push_back(Stored { load, acks, held, weight, bytes });
         }
         drop(state);
         self.workers.notify_one();
@@ -405,6 +422,7 @@ impl State {
             freed.units += front.weight.units;
             pulled.count += front.load.len();
             pulled.acks.append(&mut front.acks);
+            pulled.held.push(front.held);
             match front.load {
                 Load::Lines(lines) => pulled.lines.push_back(lines),
                 // A whole chunk that comes first is handed over as it is, without a copy.
@@ -443,6 +461,7 @@ impl Stored {
         let bytes = bytes.min(self.bytes);
         pulled.count += wanted;
         pulled.acks.extend(self.acks.iter().cloned());
+        pulled.held.push(self.held.split(units(bytes)));
         // An oversized chunk keeps its permits until little enough of it is left.
         let left = Weight { events: saturate(self.load.len()), units: units(self.bytes - bytes) };
         freed.events += self.weight.events.saturating_sub(left.events);
@@ -512,6 +531,10 @@ mod tests {
 
     const DELAY: Duration = Duration::from_millis(50);
 
+    fn queue(events_max: usize, bytes_max: usize) -> Arc<MemoryQueue> {
+        MemoryQueue::new(events_max, bytes_max, Budget::new(1 << 30))
+    }
+
     fn events(n: usize) -> Vec<Event> {
         (0..n).map(|i| Event::from_message(&i.to_string(), Timestamp::EPOCH)).collect()
     }
@@ -530,7 +553,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_idle_pipeline_hands_a_lone_event_over_at_once() {
-        let queue = MemoryQueue::new(1000, QUEUE_BYTES_MAX);
+        let queue = queue(1000, QUEUE_BYTES_MAX);
         let before = Instant::now();
         queue.push(chunk(1)).await.unwrap();
         assert_eq!(pull(&queue, 125).await, 1);
@@ -539,7 +562,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn behind_busy_outputs_small_chunks_are_collected() {
-        let queue = MemoryQueue::new(1000, QUEUE_BYTES_MAX);
+        let queue = queue(1000, QUEUE_BYTES_MAX);
         let busy = queue.busy();
         queue.push(chunk(1)).await.unwrap();
         queue.push(chunk(2)).await.unwrap();
@@ -567,7 +590,7 @@ mod tests {
 
     #[tokio::test]
     async fn chunks_are_combined_and_split_and_share_their_acks() {
-        let queue = MemoryQueue::new(1000, QUEUE_BYTES_MAX);
+        let queue = queue(1000, QUEUE_BYTES_MAX);
         let mut tracker = AckTracker::new(8);
         for size in [2, 5] {
             let ack = tracker.issue(size).await;
@@ -588,7 +611,7 @@ mod tests {
 
     #[tokio::test]
     async fn many_events_are_shared_among_the_workers() {
-        let queue = MemoryQueue::new(1000, QUEUE_BYTES_MAX);
+        let queue = queue(1000, QUEUE_BYTES_MAX);
         let worker = Appetite { events_max: 80, workers: 2, ..batch_of(10) };
         queue.push(chunk(100)).await.unwrap();
         let mut taken = Vec::new();
@@ -602,7 +625,7 @@ mod tests {
 
     #[tokio::test]
     async fn heavy_chunks_are_taken_one_at_a_time() {
-        let queue = MemoryQueue::new(1000, QUEUE_BYTES_MAX);
+        let queue = queue(1000, QUEUE_BYTES_MAX);
         for _ in 0..3 {
             queue.push(chunk(5)).await.unwrap();
         }
@@ -614,7 +637,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_full_queue_makes_producers_wait_and_an_oversized_chunk_passes_alone() {
         for (events_max, bytes_max) in [(10, QUEUE_BYTES_MAX), (1000, QUEUE_BYTES_UNIT)] {
-            let queue = MemoryQueue::new(events_max, bytes_max);
+            let queue = queue(events_max, bytes_max);
             queue.push(chunk(25)).await.unwrap();
             let second = queue.push(chunk(1));
             tokio::pin!(second);
@@ -627,7 +650,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_worker_does_not_wait_for_what_cannot_come() {
-        let queue = MemoryQueue::new(100, 2 * QUEUE_BYTES_UNIT);
+        let queue = queue(100, 2 * QUEUE_BYTES_UNIT);
         let _busy = queue.busy();
         queue.push(chunk(2)).await.unwrap();
         let large = queue.push(chunk(90));
@@ -638,9 +661,28 @@ mod tests {
         assert_eq!(before.elapsed(), Duration::ZERO);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn queues_share_a_budget_until_their_events_are_settled() {
+        let budget = Budget::new(QUEUE_BYTES_UNIT);
+        let (one, other) =
+            (MemoryQueue::new(100, 1 << 20, budget.clone()), MemoryQueue::new(100, 1 << 20, budget.clone()));
+        one.push(chunk(1)).await.unwrap();
+        let waiting = other.push(chunk(1));
+        tokio::pin!(waiting);
+        assert!(tokio::time::timeout(DELAY, &mut waiting).await.is_err());
+        let pulled = one.pull(&batch_of(9)).await.unwrap();
+        assert!(tokio::time::timeout(DELAY, &mut waiting).await.is_err(), "pulled is not settled");
+        other.push(Chunk { is_relayed: true, ..chunk(1) }).await.unwrap();
+        assert_eq!(budget.bytes(), budget.bytes_max());
+        drop(pulled);
+        waiting.await.unwrap();
+        assert_eq!(pull(&other, 9).await, 2);
+        assert_eq!(budget.bytes(), 0);
+    }
+
     #[tokio::test]
     async fn empty_chunks_settle() {
-        let queue = MemoryQueue::new(10, QUEUE_BYTES_MAX);
+        let queue = queue(10, QUEUE_BYTES_MAX);
         let mut tracker = AckTracker::new(1);
         let ack = tracker.issue(7).await;
         queue.push(Chunk::new(Vec::new(), vec![ack])).await.unwrap();
@@ -649,7 +691,7 @@ mod tests {
 
     #[tokio::test]
     async fn closing_refuses_pushes_and_lets_workers_drain() {
-        let queue = MemoryQueue::new(2, QUEUE_BYTES_MAX);
+        let queue = queue(2, QUEUE_BYTES_MAX);
         let mut tracker = AckTracker::new(2);
         queue.push(chunk(2)).await.unwrap();
         let ack = tracker.issue(1).await;
@@ -670,7 +712,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_abandoned_is_not_settled() {
-        let queue = MemoryQueue::new(10, QUEUE_BYTES_MAX);
+        let queue = queue(10, QUEUE_BYTES_MAX);
         let mut tracker = AckTracker::new(2);
         let ack = tracker.issue(1).await;
         queue.push(Chunk::new(events(3), vec![ack])).await.unwrap();
@@ -684,7 +726,7 @@ mod tests {
     async fn many_producers_and_workers_lose_nothing() {
         const PRODUCERS: usize = 4;
         const CHUNKS: usize = 500;
-        let queue = MemoryQueue::new(64, QUEUE_BYTES_MAX);
+        let queue = queue(64, QUEUE_BYTES_MAX);
         let producers: Vec<_> = (0..PRODUCERS)
             .map(|p| {
                 let queue = Arc::clone(&queue);

@@ -46,7 +46,14 @@ pub(crate) async fn try_start(
     grave: Arc<Grave>,
 ) -> Result<RunningPipeline, StartFailure> {
     let runtimes = Runtimes { io: Handle::current(), workers: Handle::current() };
-    Pipeline::start(built, settings, runtimes, Services { dead_letters: grave }, Shutdown::new()).await
+    Pipeline::start(
+        built,
+        settings,
+        runtimes,
+        Services { dead_letters: grave, budget: ferrostash_queue::Budget::new(1 << 30) },
+        Shutdown::new(),
+    )
+    .await
 }
 
 pub(crate) async fn start_with(text: &str, settings: Settings) -> RunningPipeline {
