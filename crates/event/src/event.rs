@@ -82,6 +82,8 @@ pub(crate) enum Kind {
 pub(crate) struct Node {
     pub(crate) key: u32,
     pub(crate) kind: Kind,
+    /// A string that stands in quotes in the text, as JSON writes it: with nothing in it that needs an escape.
+    pub(crate) quoted: bool,
     pub(crate) a: u32,
     pub(crate) b: u32,
 }
@@ -90,11 +92,15 @@ impl Node {
     pub(crate) const NULL: Node = Node::plain(Kind::Null);
 
     pub(crate) const fn plain(kind: Kind) -> Node {
-        Node { key: 0, kind, a: 0, b: 0 }
+        Node::new(kind, 0, 0)
+    }
+
+    pub(crate) const fn new(kind: Kind, a: u32, b: u32) -> Node {
+        Node { key: 0, kind, quoted: false, a, b }
     }
 
     pub(crate) fn bits(kind: Kind, bits: u64) -> Node {
-        Node { key: 0, kind, a: bits as u32, b: (bits >> 32) as u32 }
+        Node::new(kind, bits as u32, (bits >> 32) as u32)
     }
 
     pub(crate) fn int(value: i64) -> Node {
@@ -311,14 +317,14 @@ impl Event {
             return;
         }
         let list = self.push_range(&[node.with_key(0)]);
-        self.insert(DATA, &Key::new("_tags"), Node { key: 0, kind: Kind::Array, a: list, b: 0 });
+        self.insert(DATA, &Key::new("_tags"), Node::new(Kind::Array, list, 0));
         self.replace_tags("_tagsparsefailure");
     }
 
     fn replace_tags(&mut self, tag: &str) {
         let tag = self.push_str(tag);
         let list = self.push_range(&[tag]);
-        self.insert(DATA, &TAGS_KEY, Node { key: 0, kind: Kind::Array, a: list, b: 0 });
+        self.insert(DATA, &TAGS_KEY, Node::new(Kind::Array, list, 0));
     }
 
     fn tags_are_legal(&self, node: Node) -> bool {
@@ -469,7 +475,7 @@ impl Event {
 
     /// Sets `field` to a string that is already part of this event, without copying it.
     pub fn set_slice(&mut self, field: &FieldRef, span: TextSpan) -> Result<(), SetError> {
-        self.set_node(field, Node { key: 0, kind: Kind::Str, a: span.start, b: span.len })
+        self.set_node(field, Node::new(Kind::Str, span.start, span.len))
     }
 
     /// Sets `@timestamp`.
@@ -502,7 +508,7 @@ impl Event {
     /// Sets `to` to a deep copy of `from`; `Ok(false)` where there is none.
     pub fn copy(&mut self, from: &FieldRef, to: &FieldRef) -> Result<bool, SetError> {
         let node = if from.path.is_empty() {
-            Node { key: 0, kind: Kind::Object, a: root_range(from.root), b: 0 }
+            Node::new(Kind::Object, root_range(from.root), 0)
         } else {
             match self.find(from) {
                 Some(at) => self.nodes[at],
@@ -530,18 +536,18 @@ impl Event {
         let node = self.push_str(tag);
         let Some(at) = self.find_id(DATA, WELL_KNOWN.tags) else {
             let list = self.push_range(&[node]);
-            return self.insert(DATA, &TAGS_KEY, Node { key: 0, kind: Kind::Array, a: list, b: 0 });
+            return self.insert(DATA, &TAGS_KEY, Node::new(Kind::Array, list, 0));
         };
         let tags = self.nodes[at];
         match tags.kind {
             Kind::Array => self.append(tags.a, node),
             Kind::Null => {
                 let list = self.push_range(&[node]);
-                self.insert(DATA, &TAGS_KEY, Node { key: 0, kind: Kind::Array, a: list, b: 0 });
+                self.insert(DATA, &TAGS_KEY, Node::new(Kind::Array, list, 0));
             }
             _ => {
                 let list = self.push_range(&[tags.with_key(0), node]);
-                self.insert(DATA, &TAGS_KEY, Node { key: 0, kind: Kind::Array, a: list, b: 0 });
+                self.insert(DATA, &TAGS_KEY, Node::new(Kind::Array, list, 0));
             }
         }
     }
@@ -552,7 +558,7 @@ impl Event {
         let mut node = self.nodes[at];
         if node.kind == Kind::Str {
             let list = self.push_range(&[node.with_key(0)]);
-            node = Node { key: node.key, kind: Kind::Array, a: list, b: 0 };
+            node = Node::new(Kind::Array, list, 0).with_key(node.key);
             self.nodes[at] = node;
         }
         if node.kind != Kind::Array {
@@ -725,7 +731,7 @@ impl Event {
             self.grow_text(text.len());
         }
         self.text.push_str(text);
-        Node { key: 0, kind: Kind::Str, a: start, b: text.len() as u32 }
+        Node::new(Kind::Str, start, text.len() as u32)
     }
 
     /// Makes room for more text. Doubling a line of many megabytes for the name of its host would be a waste.
@@ -742,7 +748,7 @@ impl Event {
         }
         let secs = timestamp.secs() as u64;
         self.ranges.push(Range { start: secs as u32, len: (secs >> 32) as u32, cap: timestamp.nanos() });
-        Node { key: 0, kind: Kind::WideTimestamp, a: (self.ranges.len() - 1) as u32, b: 0 }
+        Node::new(Kind::WideTimestamp, (self.ranges.len() - 1) as u32, 0)
     }
 
     /// A new range with these members.
@@ -765,7 +771,7 @@ impl Event {
             Value::String(text) => self.push_str(text),
             Value::Array(list) => {
                 let members: Vec<Node> = list.iter().map(|value| self.push_value(value)).collect();
-                Node { key: 0, kind: Kind::Array, a: self.push_range(&members), b: 0 }
+                Node::new(Kind::Array, self.push_range(&members), 0)
             }
             Value::Object(fields) => {
                 let range = self.push_range(&[]);
@@ -773,7 +779,7 @@ impl Event {
                     let node = self.push_value(value);
                     self.insert(range, &Key::new(name), node);
                 }
-                Node { key: 0, kind: Kind::Object, a: range, b: 0 }
+                Node::new(Kind::Object, range, 0)
             }
         }
     }
@@ -786,7 +792,7 @@ impl Event {
             _ => return self.push_value(&value.to_value()),
         };
         let range = self.adopt_members(other, range, &mut Spans::default());
-        Node { key: 0, kind, a: range, b: 0 }
+        Node::new(kind, range, 0)
     }
 
     /// Copies a range of another event, deeply.
@@ -805,6 +811,11 @@ impl Event {
     fn adopt_node(&mut self, other: &Event, node: Node, spans: &mut Spans) -> Node {
         let key = if node.key & LOCAL == 0 { node.key } else { self.local_key(other.key_name(node.key)) };
         let copy = match node.kind {
+            Kind::Str if node.quoted => {
+                // With its quotes.
+                let place = self.push_str(other.text(TextSpan { start: node.a - 1, len: node.b + 2 }));
+                Node { a: place.a + 1, quoted: place.b == node.b + 2, ..node }
+            }
             Kind::Str | Kind::BigInt | Kind::Decimal => {
                 let (a, b) = spans.place((node.a, node.b), || {
                     let place = self.push_str(other.text(TextSpan { start: node.a, len: node.b }));
@@ -886,21 +897,20 @@ impl Event {
     /// Adds a member at the end of a hash or list.
     #[inline]
     fn append(&mut self, range: u32, node: Node) {
-        let Range { len, cap, .. } = self.ranges[range as usize];
-        if len == cap {
-            self.grow_range(range);
-        }
         if range == DATA {
             self.names |= name_bit(node.key);
         }
-        let range = &mut self.ranges[range as usize];
-        self.nodes[(range.start + range.len) as usize] = node;
-        range.len += 1;
+        let mut place = self.ranges[range as usize];
+        if place.len == place.cap {
+            place = self.grow_range(range);
+        }
+        self.nodes[(place.start + place.len) as usize] = node;
+        self.ranges[range as usize].len = place.len + 1;
     }
 
     /// Makes room in a range that has none.
     #[cold]
-    fn grow_range(&mut self, range: u32) {
+    fn grow_range(&mut self, range: u32) -> Range {
         let Range { start, len, cap } = self.ranges[range as usize];
         let cap = (cap * 2).max(4);
         let from = start as usize;
@@ -914,6 +924,7 @@ impl Event {
             self.nodes.resize(to + cap as usize, Node::NULL);
             self.ranges[range as usize] = Range { start: to as u32, len, cap };
         }
+        self.ranges[range as usize]
     }
 
     /// Makes the members of `range` those of the event or of `@metadata`.
@@ -943,7 +954,7 @@ impl Event {
         let Some((last, above)) = field.path.split_last() else {
             let all = self.members(root).to_vec();
             self.ranges[root as usize].len = 0;
-            return Some(Node { key: 0, kind: Kind::Object, a: self.push_range(&all), b: 0 });
+            return Some(Node::new(Kind::Object, self.push_range(&all), 0));
         };
         let container = self.find_container(root, above)?;
         let at = self.find_in(container, last)?;
@@ -1031,7 +1042,7 @@ impl Event {
             Kind::Array | Kind::Object => Ok(Descent::Into(node.a, node.kind)),
             Kind::Null => {
                 let range = self.push_range(&[]);
-                self.nodes[at] = Node { key: node.key, kind: Kind::Object, a: range, b: 0 };
+                self.nodes[at] = Node::new(Kind::Object, range, 0).with_key(node.key);
                 Ok(Descent::Into(range, Kind::Object))
             }
             _ => Err(node),

@@ -24,57 +24,65 @@ struct Info {
     plain: bool,
 }
 
-/// `"name":`, escaped, so that an encoder copies instead of scanning.
+/// `,"name":`, escaped, so that an encoder copies instead of scanning, and a decoder compares instead of reading.
+///
+/// The text is filled up to whole blocks: copying and comparing bytes of a fixed number is the quickest.
 #[derive(Clone, Copy)]
 pub(crate) struct JsonKey {
-    /// The text, filled up to whole blocks: copies of fixed size are the quickest.
-    blocks: &'static [[u8; JsonKey::BLOCK]],
-    /// The bytes of the last block that count.
-    last: u128,
+    first: u128,
+    /// The bytes of the first block that count, but for the comma.
+    first_mask: u128,
+    rest: &'static [u8],
     len: usize,
 }
 
 impl JsonKey {
     const BLOCK: usize = 16;
+    /// No key at all.
+    const NONE: JsonKey = JsonKey { first: 0, first_mask: 0, rest: &[], len: 0 };
 
-    // Never freed: the table lives as long as the process and is bounded by KEYS_MAX.
     fn new(name: &str) -> JsonKey {
-        let mut json = Vec::with_capacity(name.len() + 3 + Self::BLOCK);
+        let mut json = vec![b','];
         crate::json::write_string(name, &mut json);
         json.push(b':');
         let len = json.len();
         json.resize(len.next_multiple_of(Self::BLOCK), 0);
-        let filling = json.len() - len;
-        JsonKey { blocks: json.as_chunks().0.to_vec().leak(), last: u128::MAX >> (8 * filling), len }
+        // Never freed: the table lives as long as the process and is bounded by KEYS_MAX.
+        let Some((first, rest)) = json.leak().split_first_chunk() else { return Self::NONE };
+        let filling = Self::BLOCK.saturating_sub(len);
+        let first_mask = u128::MAX >> (8 * filling) & !0xff;
+        JsonKey { first: u128::from_le_bytes(*first), first_mask, rest, len }
     }
 
-    /// Appends the key.
+    /// Appends a comma and the key.
+    #[inline]
     pub(crate) fn append_to(self, out: &mut Vec<u8>) {
         let end = out.len() + self.len;
-        for block in self.blocks {
+        out.extend_from_slice(&self.first.to_le_bytes());
+        for block in self.rest.as_chunks::<{ Self::BLOCK }>().0 {
             out.extend_from_slice(block);
         }
         out.truncate(end);
     }
 
-    /// Whether `text` begins with the key. At the very end of a text it may say no where yes is true.
-    pub(crate) fn begins(self, text: &[u8]) -> bool {
-        let Some((last, others)) = self.blocks.split_last() else { return false };
-        let there = text.as_chunks().0;
-        let Some((there, there_last)) = there.get(..others.len()).zip(there.get(others.len())) else {
-            return false;
-        };
-        let differing = u128::from_le_bytes(*last) ^ u128::from_le_bytes(*there_last);
-        differing & self.last == 0 && others == there
+    /// Whether the key stands in `text` behind its first byte. At the very end of a text it may say no where yes is true.
+    #[inline]
+    pub(crate) fn follows(self, text: &[u8]) -> bool {
+        let Some(there) = text.first_chunk() else { return false };
+        (u128::from_le_bytes(*there) ^ self.first) & self.first_mask == 0
+            && (self.len <= Self::BLOCK || self.rest_follows(text))
     }
 
-    /// Length in bytes.
+    fn rest_follows(self, text: &[u8]) -> bool {
+        let rest = self.rest.get(..self.len - Self::BLOCK);
+        rest.is_some() && text.get(Self::BLOCK..self.len) == rest
+    }
+
+    /// Length in bytes, comma and colon included.
+    #[inline]
     pub(crate) fn len(self) -> usize {
         self.len
     }
-
-    /// No key at all.
-    const NONE: JsonKey = JsonKey { blocks: &[], last: 0, len: 0 };
 }
 
 type Chunk = Box<[OnceLock<Info>]>;
@@ -211,15 +219,15 @@ mod tests {
         assert_eq!(here, there);
         assert_eq!(here.name(), "message");
         for (name, json) in
-            [("a\"b", r#""a\"b":"#), ("a name of more than a block", r#""a name of more than a block":"#)]
+            [("a\"b", r#","a\"b":"#), ("a name of more than a block", r#","a name of more than a block":"#)]
         {
             let (key, mut text) = (KeyId::intern(name).unwrap().json(), Vec::new());
             key.append_to(&mut text);
             assert_eq!((String::from_utf8_lossy(&text), key.len()), (json.into(), json.len()));
             let filling = "x".repeat(JsonKey::BLOCK);
-            assert!(key.begins(format!("{json}{filling}").as_bytes()));
-            assert!(!key.begins(format!("{}x{filling}", &json[..json.len() - 1]).as_bytes()));
-            assert!(!key.begins(format!("x{}{filling}", &json[1..]).as_bytes()));
+            assert!(key.follows(format!("{{{}{filling}", &json[1..]).as_bytes()));
+            assert!(!key.follows(format!("{}x{filling}", &json[..json.len() - 1]).as_bytes()));
+            assert!(!key.follows(format!(",x{}{filling}", &json[2..]).as_bytes()));
         }
     }
 

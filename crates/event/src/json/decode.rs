@@ -108,7 +108,7 @@ impl Event {
         match node.kind {
             Kind::Object => {
                 event.place(node, places, now)?;
-                let whole = Node { key: 0, kind: Kind::Str, a: 0, b: text.len() as u32 };
+                let whole = Node::new(Kind::Str, 0, text.len() as u32);
                 event.place_original(whole, places)?;
                 sink(event);
                 Ok(1)
@@ -217,7 +217,6 @@ impl Event {
             return Ok(());
         }
         let range = self.ranges[parsed.0.a as usize];
-        self.nodes.reserve(range.len as usize);
         for at in range.start..range.start + range.len {
             let node = self.nodes[at as usize];
             if !Event::is_local(node.key) && KeyId(node.key).is_plain() {
@@ -292,7 +291,15 @@ fn error<T>(reason: &'static str, offset: usize) -> Step<T> {
     Err(JsonError { reason, offset })
 }
 
-fn skip_blank(bytes: &[u8], mut at: usize) -> usize {
+#[inline]
+fn skip_blank(bytes: &[u8], at: usize) -> usize {
+    match bytes.get(at) {
+        Some(..=b' ') => skip_blanks(bytes, at),
+        _ => at,
+    }
+}
+
+fn skip_blanks(bytes: &[u8], mut at: usize) -> usize {
     while matches!(bytes.get(at), Some(b' ' | b'\n' | b'\r' | b'\t')) {
         at += 1;
     }
@@ -312,16 +319,19 @@ impl Parser<'_, '_> {
         self.scratch.stack.push(node);
     }
 
-    /// Reads a value that becomes a member named `key`.
+    /// Reads a value that becomes a member named `key`; blanks may stand before it.
     fn value(&mut self, at: usize, key: u32, depth: usize) -> Option<usize> {
+        let at = skip_blank(self.bytes, at);
         match self.bytes.get(at) {
             Some(b'"') => {
                 let (start, len, end) = self.string(at + 1)?;
-                self.push(Node { key, kind: Kind::Str, a: start, b: len });
+                // What was unescaped lies behind the text, without quotes.
+                let quoted = (start as usize) < self.text.len();
+                self.push(Node { key, kind: Kind::Str, quoted, a: start, b: len });
                 Some(end)
             }
             Some(b'-' | b'0'..=b'9') => self.number(at, key),
-            Some(b'{') => self.object(at + 1, key, depth),
+            Some(b'{') => self.object(at, key, depth),
             Some(b'[') => self.array(at + 1, key, depth),
             Some(b't') => self.word(at, "true", Kind::True, key),
             Some(b'f') => self.word(at, "false", Kind::False, key),
@@ -343,21 +353,21 @@ impl Parser<'_, '_> {
         }
     }
 
-    fn object(&mut self, at: usize, key: u32, depth: usize) -> Option<usize> {
+    /// Reads the hash whose brace stands at `at`.
+    fn object(&mut self, mut at: usize, key: u32, depth: usize) -> Option<usize> {
         let Some(depth) = depth.checked_sub(1) else {
-            return self.fail("nesting is deeper than 1000 levels", at);
+            return self.fail("nesting is deeper than 1000 levels", at + 1);
         };
         let base = self.scratch.stack.len();
-        let mut at = skip_blank(self.bytes, at);
-        if self.bytes.get(at) == Some(&b'}') {
-            return Some(self.close(Kind::Object, base, key, at + 1));
+        let first = skip_blank(self.bytes, at + 1);
+        if self.bytes.get(first) == Some(&b'}') {
+            return Some(self.close(Kind::Object, base, key, first + 1));
         }
         loop {
             let (member, behind) = self.key_and_colon(at)?;
-            let behind = self.value(skip_blank(self.bytes, behind), member, depth)?;
-            at = skip_blank(self.bytes, behind);
+            at = skip_blank(self.bytes, self.value(behind, member, depth)?);
             match self.bytes.get(at) {
-                Some(b',') => at = skip_blank(self.bytes, at + 1),
+                Some(b',') => {}
                 Some(b'}') => return Some(self.close(Kind::Object, base, key, at + 1)),
                 _ => return self.fail("expected a comma or a closing brace", at),
             }
@@ -376,7 +386,7 @@ impl Parser<'_, '_> {
         loop {
             at = skip_blank(self.bytes, self.value(at, 0, depth)?);
             match self.bytes.get(at) {
-                Some(b',') => at = skip_blank(self.bytes, at + 1),
+                Some(b',') => at += 1,
                 Some(b']') => return Some(self.close(Kind::Array, base, key, at + 1)),
                 _ => return self.fail("expected a comma or a closing bracket", at),
             }
@@ -390,7 +400,7 @@ impl Parser<'_, '_> {
         }
         let range = self.event.push_range(&self.scratch.stack[base..]);
         self.scratch.stack.truncate(base);
-        self.push(Node { key, kind, a: range, b: 0 });
+        self.push(Node::new(kind, range, 0).with_key(key));
         end
     }
 
@@ -453,15 +463,20 @@ impl Parser<'_, '_> {
         text.unwrap_or_default().to_owned()
     }
 
-    /// The key at `at`, and the place behind its colon.
+    /// The key behind the brace or comma at `at`, and the place behind its colon.
+    #[inline]
     fn key_and_colon(&mut self, at: usize) -> Option<(u32, usize)> {
         let number = self.keys_read;
         self.keys_read += 1;
         if let Some((predicted, json)) = self.scratch.predicted.get(number)
-            && json.begins(self.bytes.get(at..).unwrap_or_default())
+            && json.follows(self.bytes.get(at..).unwrap_or_default())
         {
             return Some((predicted.0, at + json.len()));
         }
+        self.unpredicted_key(skip_blank(self.bytes, at + 1), number)
+    }
+
+    fn unpredicted_key(&mut self, at: usize, number: usize) -> Option<(u32, usize)> {
         if self.bytes.get(at) != Some(&b'"') {
             return self.fail("expected a quoted key", at);
         }
@@ -577,6 +592,27 @@ impl Parser<'_, '_> {
     }
 
     fn number(&mut self, start: usize, key: u32) -> Option<usize> {
+        /// As many digits always fit.
+        const DIGITS: usize = 18;
+        let (mut at, mut value) = (start, 0u64);
+        while let Some(byte @ b'0'..=b'9') = self.bytes.get(at)
+            && at - start < DIGITS
+        {
+            value = value * 10 + u64::from(byte - b'0');
+            at += 1;
+        }
+        if at > start
+            && (self.bytes[start] != b'0' || at == start + 1)
+            && matches!(self.bytes.get(at), Some(b',' | b'}' | b']'))
+        {
+            self.push(Node::int(value as i64).with_key(key));
+            return Some(at);
+        }
+        self.other_number(start, key)
+    }
+
+    /// A number that is negative, long, has a fraction or an exponent, or is none.
+    fn other_number(&mut self, start: usize, key: u32) -> Option<usize> {
         let mut at = start + usize::from(self.bytes[start] == b'-');
         let whole = self.digits(at);
         if whole == 0 {
@@ -622,7 +658,7 @@ impl Parser<'_, '_> {
     fn integer(&mut self, start: usize, end: usize) -> Node {
         match self.text[start..end].parse() {
             Ok(value) => Node::int(value),
-            Err(_) => Node { key: 0, kind: Kind::BigInt, a: start as u32, b: (end - start) as u32 },
+            Err(_) => Node::new(Kind::BigInt, start as u32, (end - start) as u32),
         }
     }
 
@@ -633,7 +669,7 @@ impl Parser<'_, '_> {
             return double.or_else(|| self.fail("not a number", start));
         }
         if Decimal::is_canonical(text) {
-            return Some(Node { key: 0, kind: Kind::Decimal, a: start as u32, b: (end - start) as u32 });
+            return Some(Node::new(Kind::Decimal, start as u32, (end - start) as u32));
         }
         let Some(decimal) = Decimal::parse(text) else {
             return self.fail("the exponent is out of range", start);
@@ -641,7 +677,7 @@ impl Parser<'_, '_> {
         let canonical = decimal.to_java();
         let place = (self.text.len() + self.unescaped.len()) as u32;
         self.unescaped.push_str(&canonical);
-        Some(Node { key: 0, kind: Kind::Decimal, a: place, b: canonical.len() as u32 })
+        Some(Node::new(Kind::Decimal, place, canonical.len() as u32))
     }
 }
 

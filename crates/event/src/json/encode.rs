@@ -29,24 +29,29 @@ impl Event {
 
     /// The members of a hash or list, straight from the arena.
     fn write_members(&self, range: u32, kind: Kind, out: &mut Vec<u8>) {
-        let is_object = kind == Kind::Object;
-        out.push(if is_object { b'{' } else { b'[' });
-        let members = self.members(range);
+        let [open, close] = if kind == Kind::Object { *b"{}" } else { *b"[]" };
+        let (members, start) = (self.members(range), out.len());
+        if members.is_empty() {
+            return out.extend_from_slice(&[open, close]);
+        }
         for node in members {
-            if is_object {
-                self.write_key(node.key, out);
+            match kind {
+                Kind::Object => self.write_key(node.key, out),
+                _ => out.push(b','),
             }
             self.write_node(*node, out);
-            out.push(b',');
         }
-        if !members.is_empty() {
-            out.pop();
+        // Each member begins with a comma; the first one's place is the bracket's.
+        if let Some(first) = out.get_mut(start) {
+            *first = open;
         }
-        out.push(if is_object { b'}' } else { b']' });
+        out.push(close);
     }
 
+    #[inline]
     fn write_key(&self, key: u32, out: &mut Vec<u8>) {
         if Event::is_local(key) {
+            out.push(b',');
             write_string(self.key_name(key), out);
             out.push(b':');
         } else {
@@ -56,6 +61,9 @@ impl Event {
 
     fn write_node(&self, node: Node, out: &mut Vec<u8>) {
         match node.kind {
+            Kind::Str if node.quoted => {
+                copy_part(self.text.as_bytes(), node.a as usize - 1, node.b as usize + 2, out);
+            }
             Kind::Str => write_part(self.text.as_bytes(), node.a as usize, node.b as usize, out),
             Kind::Array | Kind::Object => self.write_members(node.a, node.kind, out),
             Kind::BigInt | Kind::Decimal => {
@@ -138,13 +146,18 @@ fn write_part(text: &[u8], start: usize, len: usize, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Appends `len` bytes of `text` from `start` as they are.
+/// Appends `len` bytes of `text` from `start` as they are; in whole blocks where they are few.
+#[inline]
 fn copy_part(text: &[u8], start: usize, len: usize, out: &mut Vec<u8>) {
-    match text.get(start..).and_then(<[u8]>::first_chunk::<BLOCK>) {
-        Some(block) if len <= BLOCK => {
-            let before = out.len();
-            out.extend_from_slice(block);
-            out.truncate(before + len);
+    const FEW: usize = 4 * BLOCK;
+    let padded = len.next_multiple_of(BLOCK);
+    match text.get(start..start + padded) {
+        Some(padded) if len <= FEW => {
+            let end = out.len() + len;
+            for block in padded.as_chunks::<BLOCK>().0 {
+                out.extend_from_slice(block);
+            }
+            out.truncate(end);
         }
         _ => out.extend_from_slice(text.get(start..start + len).unwrap_or_default()),
     }
