@@ -7,7 +7,7 @@ use crate::dead_letters::Dropped;
 use crate::generation::{Draft, Invalid, Workshop, engine_settings};
 use crate::settings::{Inputs, PipelineSettings, Settings};
 use ferrostash_event::Timestamp;
-use ferrostash_pipeline::{EndReason, Pipeline, RunningPipeline, Runtimes, Services, StartFailure};
+use ferrostash_pipeline::{Budget, EndReason, Pipeline, RunningPipeline, Runtimes, Services, StartFailure};
 use ferrostash_plugin::{Counter, Shutdown};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -37,9 +37,10 @@ pub(crate) struct Agent {
 }
 
 /// What the API sees of the agent.
-#[derive(Default)]
 pub(crate) struct View {
     pipelines: Mutex<Vec<Arc<Managed>>>,
+    /// What events may weigh, and do.
+    pub(crate) budget: Budget,
     /// Reloads of all pipelines.
     pub(crate) reloads: Reloads,
 }
@@ -124,7 +125,12 @@ impl View {
 
 impl Agent {
     pub(crate) fn new(settings: Settings, inputs: Inputs, workshop: Workshop, runtimes: Runtimes) -> Agent {
-        Agent { settings, inputs, workshop, runtimes, view: Arc::default(), ended: Arc::default() }
+        let view = View {
+            pipelines: Mutex::default(),
+            budget: Budget::new(settings.memory_max_bytes),
+            reloads: Reloads::default(),
+        };
+        Agent { settings, inputs, workshop, runtimes, view: Arc::new(view), ended: Arc::default() }
     }
 
     /// Starts the pipelines and looks after them until the process is to end.
@@ -272,7 +278,7 @@ impl Agent {
         for warning in warnings {
             tracing::warn!(target: "logstash.configuration", "{}", warning.trim_end());
         }
-        let services = Services { dead_letters: Arc::new(Dropped) };
+        let services = Services { dead_letters: Arc::new(Dropped), budget: self.view.budget.clone() };
         let started = Pipeline::start(
             built,
             engine_settings(&settings),

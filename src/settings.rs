@@ -110,6 +110,8 @@ pub struct Settings {
     pub reload_automatic: bool,
     /// `config.reload.interval`
     pub reload_interval: Duration,
+    /// `memory.max_bytes`: what the events of all pipelines may weigh together.
+    pub memory_max_bytes: usize,
     /// `api.*`
     pub api: ApiSettings,
     /// `log.*` and `path.logs`
@@ -203,6 +205,7 @@ impl Settings {
             test_and_exit: from.bool("config.test_and_exit")?,
             reload_automatic: from.bool("config.reload.automatic")?,
             reload_interval: from.time("config.reload.interval")?.unwrap_or_default(),
+            memory_max_bytes: from.size("memory.max_bytes")?,
             api: ApiSettings::read(from)?,
             log: LogSettings {
                 level: from.word("log.level", LogLevel::from_word)?,

@@ -102,6 +102,13 @@ impl Families {
             }),
             ("pipeline_up", "1 while the pipeline runs.", |p| u64::from(p.running.ended().is_none())),
         ];
+        for (name, help, value) in [
+            ("memory_bytes", "What events weigh that wait or are under way.", view.budget.bytes()),
+            ("memory_max_bytes", "What they may weigh.", view.budget.bytes_max()),
+        ] {
+            let value = i64::try_from(value).unwrap_or(i64::MAX);
+            self.gauges(name, help, &[])?.with_label_values::<&str>(&[]).set(value);
+        }
         let pipelines = view.pipelines();
         for (name, help, value) in counters {
             let family = self.counters(name, help, PIPELINE)?;

@@ -1,4 +1,4 @@
-//! Every setting Logstash knows, in one table: name, type, default, what it is for, and what ferrostash does with it.
+//! Every setting Logstash knows, and one of our own, in one table: name, type, default, what it is for, and what ferrostash does with it.
 
 use super::kind::Kind;
 use super::pipeline::{
@@ -237,6 +237,12 @@ pub(crate) static SETTINGS: &[Setting] = &[
         "TLS versions of the API.",
     )
     .details(TLS),
+    setting(
+        "memory.max_bytes",
+        Kind::Bytes,
+        "256mb",
+        "What events that wait or are under way may weigh, in all pipelines together; not a setting of Logstash.",
+    ),
     setting("queue.type", Kind::Choice(QueueType::WORDS), "memory", "Where events wait.")
         .per_pipeline()
         .refused(DURABLE),

@@ -36,6 +36,7 @@ mod worker;
 
 pub use build::{BuildParts, build};
 pub use condition::{CONDITION_FAILURE_TAG, Predicate, Unanswered};
+pub use ferrostash_queue::Budget;
 pub use graph::{Edge, EdgeKind, Graph, Vertex, VertexKind, VertexSource};
 pub use ledger::{Ledger, LedgerCounts};
 pub use output_queue::OutputQueueGauges;

@@ -50,7 +50,7 @@ pub(crate) async fn try_start(
         built,
         settings,
         runtimes,
-        Services { dead_letters: grave, budget: ferrostash_queue::Budget::new(1 << 30) },
+        Services { dead_letters: grave, budget: ferrostash_pipeline::Budget::new(1 << 30) },
         Shutdown::new(),
     )
     .await

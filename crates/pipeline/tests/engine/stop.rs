@@ -121,7 +121,7 @@ fn on_two_runtimes_many_events_arrive_in_full() {
         ferrostash_pipeline::Runtimes { io: io.handle().clone(), workers: workers.handle().clone() };
     let services = ferrostash_pipeline::Services {
         dead_letters: std::sync::Arc::<crate::pipe::Grave>::default(),
-        budget: ferrostash_queue::Budget::new(1 << 30),
+        budget: ferrostash_pipeline::Budget::new(1 << 30),
     };
     let settings = Settings { queue_events_max: Some(100), output_queue_batches_max: 2, ..settings() };
     io.block_on(async {
