@@ -65,7 +65,7 @@ mod tests {
             }
         }
         if let Some(framer) = &mut framer {
-            framer.finish(|frame| lines.push(frame));
+            framer.finish_into(&mut lines);
         }
         let mut events = Vec::new();
         lines.take(Arc::new(Worker(Mutex::new(codec)))).make_events(&mut events);

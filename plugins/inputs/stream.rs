@@ -77,7 +77,7 @@ impl<O: Origin> Stream<O> {
     /// Takes what was kept back: the stream has ended, or [`Stream::idle_flush`] has passed.
     pub(crate) fn flush(&mut self) {
         match &mut self.way {
-            Way::Lines { framer, lines, .. } => framer.finish(|line| lines.push(line)),
+            Way::Lines { framer, lines, .. } => framer.finish_into(lines),
             Way::Events { codec, events } => codec.flush(&mut |mut event| {
                 self.origin.apply(&mut event);
                 events.push(event);

@@ -26,6 +26,24 @@ pub struct Frame<'a> {
     pub truncated: bool,
 }
 
+/// Where lines go.
+pub(crate) trait LineSink {
+    fn line(&mut self, line: Frame<'_>);
+
+    /// A line that was kept until its end came.
+    fn kept_line(&mut self, line: Vec<u8>, truncated: bool) {
+        self.line(Frame { bytes: &line, truncated });
+    }
+}
+
+struct Call<F>(F);
+
+impl<F: FnMut(Frame<'_>)> LineSink for Call<F> {
+    fn line(&mut self, line: Frame<'_>) {
+        (self.0)(line);
+    }
+}
+
 /// A delimiter of no bytes would cut everywhere and nowhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the delimiter is empty")]
@@ -89,26 +107,35 @@ impl LineFramer {
     }
 
     /// Takes the next chunk of the stream and hands over each line that it completes.
-    pub fn push(&mut self, chunk: &[u8], mut line: impl FnMut(Frame<'_>)) {
-        let chunk = self.unfinished(chunk, &mut line);
-        self.whole_lines(chunk, &mut line);
+    pub fn push(&mut self, chunk: &[u8], line: impl FnMut(Frame<'_>)) {
+        let mut sink = Call(line);
+        let chunk = self.unfinished(chunk, &mut sink);
+        self.whole_lines(chunk, &mut sink);
     }
 
     /// As [`LineFramer::push`]; the lines that lie whole in `chunk` are copied together.
     pub fn push_into(&mut self, chunk: &[u8], lines: &mut LineChunk) {
-        let chunk = self.unfinished(chunk, &mut |frame| lines.push(frame));
+        let chunk = self.unfinished(chunk, lines);
         let rest = lines.push_run(chunk, usize::MAX, self.limit);
         // No line is left in it, or one that is too long.
-        self.whole_lines(rest, &mut |frame| lines.push(frame));
+        self.whole_lines(rest, lines);
     }
 
     /// Ends the stream: hands over the last line if it had no delimiter. The framer is as new afterwards.
-    pub fn finish(&mut self, mut line: impl FnMut(Frame<'_>)) {
-        if !self.discarding && !self.pending.is_empty() {
-            line(cut(&self.pending, self.limit));
+    pub fn finish(&mut self, line: impl FnMut(Frame<'_>)) {
+        self.end(&mut Call(line));
+    }
+
+    /// As [`LineFramer::finish`].
+    pub fn finish_into(&mut self, lines: &mut LineChunk) {
+        self.end(lines);
+    }
+
+    fn end(&mut self, sink: &mut impl LineSink) {
+        let line = std::mem::take(&mut self.pending);
+        if !std::mem::take(&mut self.discarding) && !line.is_empty() {
+            self.hand_over(line, sink);
         }
-        self.discarding = false;
-        self.pending = Vec::new();
     }
 
     /// Bytes held back until their line is complete.
@@ -117,36 +144,36 @@ impl LineFramer {
     }
 
     /// Ends the line that is under way, or what of it is thrown away; returns what is behind it.
-    fn unfinished<'a>(&mut self, mut chunk: &'a [u8], line: &mut impl FnMut(Frame<'_>)) -> &'a [u8] {
+    fn unfinished<'a>(&mut self, mut chunk: &'a [u8], sink: &mut impl LineSink) -> &'a [u8] {
         while !chunk.is_empty() {
             chunk = if self.discarding {
                 self.skip(chunk)
             } else if self.pending.is_empty() {
                 break;
             } else {
-                self.continue_line(chunk, line)
+                self.continue_line(chunk, sink)
             };
         }
         chunk
     }
 
     /// Hands over the lines lying whole in `chunk`, keeps the rest. No line is under way.
-    fn whole_lines(&mut self, mut chunk: &[u8], line: &mut impl FnMut(Frame<'_>)) {
+    fn whole_lines(&mut self, mut chunk: &[u8], sink: &mut impl LineSink) {
         while let Some(at) = self.delimiter.find(chunk) {
             let (head, tail) = chunk.split_at(at);
-            line(cut(head, self.limit));
+            sink.line(cut(head, self.limit));
             chunk = tail.get(self.delimiter_len()..).unwrap_or_default();
         }
         if chunk.len() < self.overflow() {
             self.keep(chunk);
         } else {
-            line(cut(chunk, self.limit));
+            sink.line(cut(chunk, self.limit));
             self.discard(chunk);
         }
     }
 
     /// Adds to the unfinished line what of `chunk` belongs to it (and fits), and returns the rest.
-    fn continue_line<'a>(&mut self, chunk: &'a [u8], line: &mut impl FnMut(Frame<'_>)) -> &'a [u8] {
+    fn continue_line<'a>(&mut self, chunk: &'a [u8], sink: &mut impl LineSink) -> &'a [u8] {
         let before = self.pending.len();
         let room = self.overflow().saturating_sub(before).min(chunk.len());
         let (piece, rest) = chunk.split_at(room);
@@ -156,16 +183,24 @@ impl LineFramer {
         let start = before.saturating_sub(self.delimiter_len() - 1);
         let found = self.pending.get(start..).and_then(|tail| self.delimiter.find(tail));
         if let Some(at) = found.map(|at| at + start) {
-            line(cut(self.pending.get(..at).unwrap_or_default(), self.limit));
-            self.pending = Vec::new();
+            let mut line = std::mem::take(&mut self.pending);
+            line.truncate(at);
+            self.hand_over(line, sink);
             return chunk.get((at + self.delimiter_len()).saturating_sub(before)..).unwrap_or_default();
         }
         if self.pending.len() >= self.overflow() {
-            line(cut(&self.pending, self.limit));
-            let tail = std::mem::take(&mut self.pending);
-            self.discard(&tail);
+            let line = std::mem::take(&mut self.pending);
+            self.discard(&line);
+            self.hand_over(line, sink);
         }
         rest
+    }
+
+    /// Hands over a line that was kept.
+    fn hand_over(&self, mut line: Vec<u8>, sink: &mut impl LineSink) {
+        let truncated = line.len() > self.limit;
+        line.truncate(self.limit);
+        sink.kept_line(line, truncated);
     }
 
     /// Looks for the end of a line that was handed over, and returns what is behind it.
@@ -246,7 +281,7 @@ mod tests {
             assert_eq!(framer.pending_bytes(), again.pending_bytes());
         }
         framer.finish(&mut keep);
-        again.finish(|frame| lines_too.push(frame));
+        again.finish_into(&mut lines_too);
         let marked: Vec<_> =
             lines.iter().map(|(text, cut)| format!("{text}{}", if *cut { "cut" } else { "" })).collect();
         assert_eq!(texts(&lines_too.take(Arc::new(Texts))), marked);

@@ -1,6 +1,6 @@
 //! Collecting lines for a chunk, in memory that is used again.
 
-use crate::framing::{Delimiter, Frame};
+use crate::framing::{Delimiter, Frame, LineSink};
 use crate::raw_lines::{LineMaker, RawLines};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -147,6 +147,16 @@ impl LineChunk {
         data.extend_from_slice(delimiter);
     }
 
+    /// Adds a line; one by itself that is long is not copied.
+    fn push_kept(&mut self, line: Vec<u8>, truncated: bool) {
+        if !self.is_empty() || line.len() < BIG_BYTES {
+            return self.push(Frame { bytes: &line, truncated });
+        }
+        let (ends, cut) = (vec![place(line.len())], if truncated { vec![0] } else { Vec::new() });
+        self.buffer = LineBuffer { data: line, ends, cut };
+        self.buffer.data.extend_from_slice(self.delimiter.bytes());
+    }
+
     /// Takes the lines, of which `maker` makes the events.
     pub fn take(&mut self, maker: Arc<dyn LineMaker>) -> RawLines {
         let mut buffer = std::mem::take(&mut self.buffer);
@@ -160,6 +170,16 @@ impl LineChunk {
     /// Forgets the lines.
     pub fn clear(&mut self) {
         self.buffers.put(std::mem::take(&mut self.buffer));
+    }
+}
+
+impl LineSink for LineChunk {
+    fn line(&mut self, line: Frame<'_>) {
+        self.push(line);
+    }
+
+    fn kept_line(&mut self, line: Vec<u8>, truncated: bool) {
+        self.push_kept(line, truncated);
     }
 }
 
@@ -226,6 +246,19 @@ mod tests {
         );
         drop((few, chunk));
         assert_eq!(waiting(&buffers), 1);
+    }
+
+    #[test]
+    fn a_long_line_that_was_kept_is_not_copied() {
+        let (mut chunk, _) = chunk();
+        let mut line = Vec::with_capacity(2 * BIG_BYTES);
+        line.resize(BIG_BYTES, b'x');
+        let at = line.as_ptr();
+        chunk.kept_line(line, true);
+        assert_eq!(chunk.buffer.data.as_ptr(), at);
+        chunk.kept_line(b"next".to_vec(), false);
+        let texts = texts(&chunk.take(Arc::new(Texts)));
+        assert_eq!((texts[0].len(), &texts[0][BIG_BYTES..], &*texts[1]), (BIG_BYTES + 3, "cut", "next"));
     }
 
     #[test]
