@@ -7,6 +7,7 @@
 use crate::inspect::escape_bytes;
 use encoding_rs::Encoding;
 use ferrostash_conf::{ConfValue, ConvertError, FromConf, OptionKind};
+use ferrostash_plugin::Lines;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -278,6 +279,18 @@ impl Charset {
             Decoder::Library(encoding) => encoding.decode_without_bom_handling(bytes).0,
             Decoder::Utf16(order) => Cow::Owned(utf16(bytes, *order)),
             Decoder::Utf32(order) => Cow::Owned(utf32(bytes, *order)),
+        }
+    }
+
+    /// Calls `text` with the text of each line. UTF-8 is checked for all lines at once.
+    pub(crate) fn decode_lines(&self, lines: Lines<'_>, mut text: impl FnMut(&str)) {
+        let all = match self.decoder {
+            Decoder::Utf8 => simdutf8::basic::from_utf8(lines.bytes()).ok(),
+            _ => None,
+        };
+        match all {
+            Some(all) => lines.ranges().for_each(|line| text(all.get(line).unwrap_or_default())),
+            None => lines.iter().for_each(|line| text(&self.decode(line))),
         }
     }
 

@@ -6,7 +6,7 @@ use ferrostash_conf::Options;
 use ferrostash_event::json::JsonPlaces;
 use ferrostash_event::{Event, FieldRef, Timestamp};
 use ferrostash_plugin::{
-    BuildContext, BuildResult, Codec, CodecPlugin, EncodeError, EventSink, PluginDef, codec,
+    BuildContext, BuildResult, Codec, CodecPlugin, EncodeError, EventSink, Lines, PluginDef, codec,
 };
 
 /// The tag of text that is not JSON.
@@ -58,6 +58,10 @@ impl Codec for Json {
 
     fn is_stateless(&self) -> bool {
         true
+    }
+
+    fn decode_lines(&mut self, lines: Lines<'_>, now: Timestamp, sink: &mut EventSink<'_>) {
+        self.charset.decode_lines(lines, |text| read_document(text, &self.places, now, sink));
     }
 
     fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {

@@ -6,8 +6,9 @@ use crate::line::{CUT_TAG, LineReader};
 use ferrostash_conf::{Options, Spanned};
 use ferrostash_event::json::JsonPlaces;
 use ferrostash_event::{Event, FieldRef, Timestamp};
+use ferrostash_plugin::framing::LineFramer;
 use ferrostash_plugin::{
-    BuildContext, BuildResult, Codec, CodecPlugin, EncodeError, EventSink, PluginDef, codec,
+    BuildContext, BuildResult, Codec, CodecPlugin, EncodeError, EventSink, Lines, PluginDef, codec,
 };
 use std::num::NonZeroUsize;
 
@@ -71,6 +72,15 @@ impl Codec for JsonLines {
     fn flush(&mut self, sink: &mut EventSink<'_>) {
         let places = &self.places;
         self.reader.finish(|text, cut| read_line(text, cut, places, Timestamp::now(), sink));
+    }
+
+    fn lines(&self) -> Option<LineFramer> {
+        self.reader.framer()
+    }
+
+    fn decode_lines(&mut self, lines: Lines<'_>, now: Timestamp, sink: &mut EventSink<'_>) {
+        let places = &self.places;
+        self.reader.read_lines(lines, |text, cut| read_line(text, cut, places, now, sink));
     }
 
     fn pending_bytes(&self) -> usize {

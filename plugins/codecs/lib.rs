@@ -29,18 +29,52 @@ pub static PLUGINS: &[&PluginDef] = &[
 
 #[cfg(test)]
 mod tests {
-    use ferrostash_event::Event;
-    use ferrostash_plugin::Ecs;
+    use ferrostash_event::{Event, Timestamp};
+    use ferrostash_plugin::framing::{Delimiter, Frame};
     use ferrostash_plugin::testing::{Harness, event, json, test_time};
+    use ferrostash_plugin::{Codec, Ecs, LineBuffers, LineChunk, LineMaker, Lines};
+    use std::sync::{Arc, Mutex};
 
     /// Legacy mode, in which `[event][original]` is not in the way of the reader.
     pub(crate) fn legacy() -> Harness {
         Harness::new(super::PLUGINS).ecs(Ecs::Disabled)
     }
 
-    /// All events of these pieces of a stream and its end, as JSON without `@version` and `@timestamp`.
-    pub(crate) fn decode<B: AsRef<[u8]>>(harness: &Harness, codec: &str, pieces: &[B]) -> Vec<String> {
-        let mut codec = harness.codec(codec).unwrap();
+    /// Decodes lines as a worker does.
+    struct Worker(Mutex<Box<dyn Codec>>);
+
+    impl LineMaker for Worker {
+        fn make(&self, lines: Lines<'_>, now: Timestamp, sink: &mut Vec<Event>) {
+            self.0.lock().unwrap().decode_lines(lines, now, &mut |event| sink.push(event));
+        }
+    }
+
+    /// What a worker makes of these pieces of a stream, or of messages, where the codec takes each line by itself.
+    fn decode_lines<B: AsRef<[u8]>>(codec: Box<dyn Codec>, pieces: &[B]) -> Option<Vec<Event>> {
+        let mut framer = codec.lines();
+        if framer.is_none() && !codec.is_stateless() {
+            return None;
+        }
+        let delimiter = framer.as_ref().map(|framer| framer.delimiter().clone());
+        let delimiter = delimiter.unwrap_or_else(|| Delimiter::new(b"\n").unwrap());
+        let mut lines = LineChunk::new(delimiter, LineBuffers::default());
+        for piece in pieces {
+            match &mut framer {
+                Some(framer) => framer.push_into(piece.as_ref(), &mut lines),
+                None => lines.push(Frame { bytes: piece.as_ref(), truncated: false }),
+            }
+        }
+        if let Some(framer) = &mut framer {
+            framer.finish_into(&mut lines);
+        }
+        let mut events = Vec::new();
+        lines.take(Arc::new(Worker(Mutex::new(codec)))).make_events(&mut events);
+        Some(events)
+    }
+
+    /// All events of these pieces of a stream and its end, decoded here or by a worker, as JSON without `@version` and `@timestamp`.
+    pub(crate) fn decode<B: AsRef<[u8]>>(harness: &Harness, text: &str, pieces: &[B]) -> Vec<String> {
+        let mut codec = harness.codec(text).unwrap();
         let mut lines = Vec::new();
         let mut sink = |mut event: Event| {
             event.set_timestamp(test_time());
@@ -48,6 +82,10 @@ mod tests {
         };
         pieces.iter().for_each(|piece| codec.decode(piece.as_ref(), &mut sink));
         codec.flush(&mut sink);
+        if let Some(mut by_worker) = decode_lines(harness.codec(text).unwrap(), pieces) {
+            by_worker.iter_mut().for_each(|event| event.set_timestamp(test_time()));
+            assert_eq!(by_worker.iter().map(json).collect::<Vec<_>>(), lines);
+        }
         lines
     }
 

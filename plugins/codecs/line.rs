@@ -6,7 +6,7 @@ use ferrostash_conf::{Options, Spanned};
 use ferrostash_event::{Event, Template, Timestamp};
 use ferrostash_plugin::framing::{Frame, LineFramer};
 use ferrostash_plugin::{
-    BuildContext, BuildResult, Codec, CodecPlugin, EncodeError, EventSink, PluginDef, codec,
+    BuildContext, BuildResult, Codec, CodecPlugin, EncodeError, EventSink, Lines, PluginDef, codec,
 };
 use std::num::NonZeroUsize;
 
@@ -71,6 +71,15 @@ impl Codec for Line {
         self.reader.finish(|text, cut| sink(line_event(events, text, cut, Timestamp::now())));
     }
 
+    fn lines(&self) -> Option<LineFramer> {
+        self.reader.framer()
+    }
+
+    fn decode_lines(&mut self, lines: Lines<'_>, now: Timestamp, sink: &mut EventSink<'_>) {
+        let events = &self.events;
+        self.reader.read_lines(lines, |text, cut| sink(line_event(events, text, cut, now)));
+    }
+
     fn pending_bytes(&self) -> usize {
         self.reader.pending_bytes()
     }
@@ -111,6 +120,21 @@ impl LineReader {
             None if data.is_empty() => {}
             None => line(&charset.decode(data), false),
         }
+    }
+
+    /// Calls `line` with the text of each line, and whether it was cut.
+    pub(crate) fn read_lines(&self, lines: Lines<'_>, mut line: impl FnMut(&str, bool)) {
+        match lines.are_cut {
+            false => self.charset.decode_lines(lines, |text| line(text, false)),
+            true => lines
+                .iter()
+                .for_each(|bytes| give(&self.charset, Frame { bytes, truncated: true }, &mut line)),
+        }
+    }
+
+    /// How the stream is cut into lines; `None` where it is not.
+    pub(crate) fn framer(&self) -> Option<LineFramer> {
+        self.framer.clone()
     }
 
     /// Calls `line` with what came behind the last delimiter. The reader is as new afterwards.

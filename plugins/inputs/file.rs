@@ -13,6 +13,7 @@ mod watcher;
 
 use feed::{Feed, Fields};
 use ferrostash_conf::{OptionEnum, Options, Spanned};
+use ferrostash_plugin::framing::Delimiter;
 use ferrostash_plugin::{
     BuildContext, BuildResult, Input, InputContext, InputError, InputPlugin, PluginDef, StartError, input,
 };
@@ -173,7 +174,7 @@ struct Settings {
     ignore_older: Option<Duration>,
     open_files_max: usize,
     share: u64,
-    delimiter: Vec<u8>,
+    delimiter: Delimiter,
     sort_by_path: bool,
     sort_descending: bool,
     exit_after_read: bool,
@@ -213,9 +214,9 @@ fn settings(options: FileOptions, cx: &mut BuildContext<'_>) -> BuildResult<Sett
         let message = "The \"exit_after_read\" setting only works when the \"mode\" is set to \"read\"";
         return Err(cx.refuse_at(options.exit_after_read.span, message));
     }
-    if options.delimiter.value.is_empty() {
+    let Ok(delimiter) = Delimiter::new(options.delimiter.value.as_bytes()) else {
         return Err(cx.refuse_at(options.delimiter.span, "an empty delimiter ends no line"));
-    }
+    };
     let action = options.file_completed_action;
     let completed_log = options.file_completed_log_path.map(|path| PathBuf::from(path.value));
     if action != CompletedAction::Delete && completed_log.is_none() {
@@ -250,7 +251,7 @@ fn settings(options: FileOptions, cx: &mut BuildContext<'_>) -> BuildResult<Sett
             .filter(|max| *max > 0)
             .unwrap_or(OPEN_FILES_MAX),
         share: options.file_chunk_size.saturating_mul(options.file_chunk_count).max(1),
-        delimiter: options.delimiter.value.into_bytes(),
+        delimiter,
         sort_by_path: options.file_sort_by == SortBy::Path,
         sort_descending: options.file_sort_direction == SortDirection::Desc,
         exit_after_read: options.exit_after_read.value,
@@ -324,12 +325,13 @@ impl File {
         };
         let is_first_run = std::mem::take(&mut self.is_first_run);
         let (settings, settle_time) = (Arc::clone(&self.settings), cx.settle_time);
-        let feed = Feed::new(cx.clone(), Handle::current(), stop, self.fields.clone());
+        let delimiter = settings.delimiter.clone();
+        let feed = Feed::new(cx.clone(), Handle::current(), stop, self.fields.clone(), delimiter);
         let span = tracing::Span::current();
         let (sender, result) = oneshot::channel();
         let work = move || {
             let _span = span.enter();
-            let reader = Reader::new(feed, &settings.delimiter, settings.share);
+            let reader = Reader::new(feed, settings.delimiter.clone(), settings.share);
             // Nobody waits any more where the input was dropped.
             let _ = sender.send(Watcher::new(settings, reader, sincedb).run(is_first_run, settle_time));
         };

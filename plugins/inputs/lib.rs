@@ -7,6 +7,7 @@ mod generator;
 mod heartbeat;
 mod pipeline;
 mod stdin;
+mod stream;
 mod tcp;
 
 /// The inputs of this crate.

@@ -1,10 +1,11 @@
 //! The `stdin` input.
 
+use crate::stream::{Origin, Stream};
 use ferrostash_conf::Options;
 use ferrostash_event::{Event, FieldRef};
 use ferrostash_plugin::{
-    BuildContext, BuildResult, Codec, Input, InputContext, InputError, InputPlugin, PluginDef, StartError,
-    input,
+    BuildContext, BuildResult, Counter, Input, InputContext, InputError, InputPlugin, LineBuffers, PluginDef,
+    StartError, input,
 };
 use futures::future::BoxFuture;
 use std::io::Read;
@@ -67,21 +68,18 @@ fn read_all(mut source: impl Read, reads: &mpsc::Sender<std::io::Result<Vec<u8>>
     }
 }
 
-impl Stdin {
-    fn decode(&self, codec: &mut dyn Codec, data: Option<&[u8]>) -> Vec<Event> {
-        let mut events = Vec::new();
-        let mut sink = |mut event: Event| {
-            if !event.contains(&self.host_field) {
-                // Fails only where the codec put something else in the way, which then counts more.
-                let _ = event.set_str(&self.host_field, &self.host);
-            }
-            events.push(event);
-        };
-        match data {
-            Some(data) => codec.decode(data, &mut sink),
-            None => codec.flush(&mut sink),
+/// What the events get.
+struct Host {
+    field: FieldRef,
+    name: Arc<str>,
+}
+
+impl Origin for Host {
+    fn apply(&self, event: &mut Event) {
+        if !event.contains(&self.field) {
+            // Fails only where the codec put something else in the way, which then counts more.
+            let _ = event.set_str(&self.field, &self.name);
         }
-        events
     }
 }
 
@@ -100,10 +98,12 @@ impl Input for Stdin {
     fn run<'a>(&'a mut self, cx: &'a InputContext) -> BoxFuture<'a, Result<(), InputError>> {
         Box::pin(async {
             let Some(mut reads) = self.reads.take() else { return Ok(()) };
-            let mut codec = cx.codec_for_stream();
+            let host = Host { field: self.host_field.clone(), name: Arc::clone(&self.host) };
+            let mut stream = Stream::new(cx, host, &LineBuffers::default());
+            let waiting = Counter::default();
             loop {
                 let idle = async {
-                    match codec.idle_flush() {
+                    match stream.idle_flush() {
                         Some(after) => tokio::time::sleep(after).await,
                         None => std::future::pending().await,
                     }
@@ -111,24 +111,29 @@ impl Input for Stdin {
                 let read = tokio::select! {
                     read = reads.recv() => read,
                     () = idle => {
-                        let events = self.decode(&mut *codec, None);
-                        if !events.is_empty() && cx.push(events, None).await.is_err() {
+                        stream.flush();
+                        if stream.push(cx, &waiting).await.is_err() {
                             return Ok(());
                         }
                         continue;
                     }
                     () = cx.shutdown.stopping() => None,
                 };
-                let data = match read {
-                    Some(Ok(data)) => Some(data),
+                let is_end = match read {
+                    Some(Ok(data)) => {
+                        stream.read(&data);
+                        false
+                    }
                     Some(Err(error)) => {
                         tracing::error!(%error, "standard input can't be read any more");
-                        None
+                        true
                     }
-                    None => None,
+                    None => true,
                 };
-                let events = self.decode(&mut *codec, data.as_deref());
-                if !events.is_empty() && cx.push(events, None).await.is_err() || data.is_none() {
+                if is_end {
+                    stream.flush();
+                }
+                if stream.push(cx, &waiting).await.is_err() || is_end {
                     return Ok(());
                 }
             }
@@ -144,6 +149,7 @@ impl Input for Stdin {
 mod tests {
     use super::*;
     use crate::PLUGINS;
+    use ferrostash_plugin::Chunk;
     use ferrostash_plugin::testing::Harness;
 
     #[test]
@@ -171,9 +177,13 @@ mod tests {
         let mut chunks = harness.chunks;
         let (ran, first) = tokio::join!(input.run(&context), chunks.recv());
         ran.unwrap();
-        let message = FieldRef::literal("message");
-        assert_eq!(first.unwrap().events[0].get_str(&message), Some("one"));
-        assert_eq!(chunks.recv().await.unwrap().events[0].get_str(&message), Some("two"));
+        let text = |chunk: Option<Chunk>| {
+            let event = chunk.unwrap().into_events().remove(0);
+            ["message", "host"]
+                .map(|field| event.get_str(&FieldRef::literal(field)).unwrap_or("?").to_owned())
+        };
+        assert_eq!(text(first), ["one", "h"]);
+        assert_eq!(text(chunks.recv().await), ["two", "h"]);
     }
 
     #[test]

@@ -198,6 +198,14 @@ fn a_line_that_is_not_utf_8() {
 }
 
 #[test]
+fn the_log_names_the_input_that_read_a_bad_line() {
+    let text = "input { stdin { id => \"my_input\" } } output { null { } }";
+    let Finished { stdout, stderr, .. } = Start::pipeline(&["-e", text]).stdin(b"M\xfcller\n").finish();
+    let said = format!("{stdout}{stderr}");
+    assert!(said.contains("[my_input] Received an event that has a different character encoding"), "{said}");
+}
+
+#[test]
 fn json_ten_thousand_levels_deep() {
     let deep = format!("{}1{}", "[".repeat(10_000), "]".repeat(10_000));
     let events = through("json_lines", format!("{{\"n\": 1}}\n{{\"deep\": {deep}}}\n{{\"n\": 2}}\n"));

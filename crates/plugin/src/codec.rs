@@ -1,6 +1,8 @@
 //! Codecs: bytes to events and back.
 
-use ferrostash_event::Event;
+use crate::framing::LineFramer;
+use crate::raw_lines::Lines;
+use ferrostash_event::{Event, Timestamp};
 use std::time::Duration;
 
 /// Where a codec's events go.
@@ -33,6 +35,19 @@ pub trait Codec: Send + Sync {
     /// Whether each call of [`Codec::decode`] stands for itself, so that any instance may take any line.
     fn is_stateless(&self) -> bool {
         false
+    }
+
+    /// How a stream is cut into lines of which each stands for itself. [`Codec::decode_lines`] of any instance may then take
+    /// the place of [`Codec::decode`], on another thread. `None` where that is not so, and for a message codec.
+    fn lines(&self) -> Option<LineFramer> {
+        None
+    }
+
+    /// Makes the events of lines, for a codec that [is stateless](Codec::is_stateless) or says how [lines](Codec::lines)
+    /// are cut.
+    fn decode_lines(&mut self, lines: Lines<'_>, now: Timestamp, sink: &mut EventSink<'_>) {
+        let _ = now;
+        lines.iter().for_each(|line| self.decode(line, sink));
     }
 
     /// Bytes that are kept for an event that is not complete.

@@ -3,14 +3,15 @@
 //! [`LineFramer`] is fed chunks as they were read and hands each complete line to a closure. A line that lies
 //! whole inside a chunk is never copied; only the unfinished rest is kept. A line longer than the limit is
 //! handed over once, cut and flagged, and the rest of it is thrown away as it arrives: whatever a peer sends,
-//! the framer holds at most the limit (and the delimiter's length).
+//! the framer holds at most the limit (and the delimiter's length), and nothing where no line is begun.
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use memchr::memmem::Finder;
 
-/// Capacity that survives a long line; more is given back to the allocator.
-const KEPT_CAPACITY_BYTES: usize = 64 * 1024;
+use crate::line_chunk::LineChunk;
+
 /// From this capacity on a buffer grows in longer strides. What is reserved costs nothing until it is written to; what
 /// was copied from and freed stays in memory for a while.
 const BIG_BUFFER_BYTES: usize = 1 << 20;
@@ -25,15 +26,64 @@ pub struct Frame<'a> {
     pub truncated: bool,
 }
 
+/// Where lines go.
+pub(crate) trait LineSink {
+    fn line(&mut self, line: Frame<'_>);
+
+    /// A line that was kept until its end came.
+    fn kept_line(&mut self, line: Vec<u8>, truncated: bool) {
+        self.line(Frame { bytes: &line, truncated });
+    }
+}
+
+struct Call<F>(F);
+
+impl<F: FnMut(Frame<'_>)> LineSink for Call<F> {
+    fn line(&mut self, line: Frame<'_>) {
+        (self.0)(line);
+    }
+}
+
 /// A delimiter of no bytes would cut everywhere and nowhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the delimiter is empty")]
 pub struct EmptyDelimiter;
 
+/// What stands behind a line: one byte or more.
+#[derive(Debug, Clone)]
+pub struct Delimiter(Arc<Finder<'static>>);
+
+impl Delimiter {
+    /// The delimiter of these bytes.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub fn new(bytes: &[u8]) -> Result<Delimiter, EmptyDelimiter> {
+        match bytes {
+            [] => Err(EmptyDelimiter),
+            _ => Ok(Delimiter(Arc::new(Finder::new(bytes).into_owned()))),
+        }
+    }
+
+    /// Where it begins first in `data`.
+    pub fn find(&self, data: &[u8]) -> Option<usize> {
+        self.0.find(data)
+    }
+
+    /// Its bytes, of which there is one at least.
+    pub fn bytes(&self) -> &[u8] {
+        self.0.needle()
+    }
+
+    pub(crate) fn finder(&self) -> &Finder<'static> {
+        &self.0
+    }
+}
+
 /// Splits a stream at a delimiter; the state of one connection or file.
 #[derive(Debug, Clone)]
 pub struct LineFramer {
-    finder: Finder<'static>,
+    delimiter: Delimiter,
     limit: usize,
     /// The unfinished line; while discarding, only what may be the head of a delimiter.
     pending: Vec<u8>,
@@ -47,33 +97,45 @@ impl LineFramer {
     /// # Errors
     /// When the delimiter is empty.
     pub fn new(delimiter: &[u8], limit_bytes: NonZeroUsize) -> Result<Self, EmptyDelimiter> {
-        if delimiter.is_empty() {
-            return Err(EmptyDelimiter);
-        }
-        let finder = Finder::new(delimiter).into_owned();
-        Ok(Self { finder, limit: limit_bytes.get(), pending: Vec::new(), discarding: false })
+        let delimiter = Delimiter::new(delimiter)?;
+        Ok(Self { delimiter, limit: limit_bytes.get(), pending: Vec::new(), discarding: false })
+    }
+
+    /// What stands behind each line.
+    pub fn delimiter(&self) -> &Delimiter {
+        &self.delimiter
     }
 
     /// Takes the next chunk of the stream and hands over each line that it completes.
-    pub fn push(&mut self, mut chunk: &[u8], mut line: impl FnMut(Frame<'_>)) {
-        while !chunk.is_empty() {
-            chunk = if self.discarding {
-                self.skip(chunk)
-            } else if self.pending.is_empty() {
-                self.whole_lines(chunk, &mut line)
-            } else {
-                self.continue_line(chunk, &mut line)
-            };
-        }
+    pub fn push(&mut self, chunk: &[u8], line: impl FnMut(Frame<'_>)) {
+        let mut sink = Call(line);
+        let chunk = self.unfinished(chunk, &mut sink);
+        self.whole_lines(chunk, &mut sink);
+    }
+
+    /// As [`LineFramer::push`]; the lines that lie whole in `chunk` are copied together.
+    pub fn push_into(&mut self, chunk: &[u8], lines: &mut LineChunk) {
+        let chunk = self.unfinished(chunk, lines);
+        let rest = lines.push_run(chunk, usize::MAX, self.limit);
+        // No line is left in it, or one that is too long.
+        self.whole_lines(rest, lines);
     }
 
     /// Ends the stream: hands over the last line if it had no delimiter. The framer is as new afterwards.
-    pub fn finish(&mut self, mut line: impl FnMut(Frame<'_>)) {
-        if !self.discarding && !self.pending.is_empty() {
-            line(cut(&self.pending, self.limit));
+    pub fn finish(&mut self, line: impl FnMut(Frame<'_>)) {
+        self.end(&mut Call(line));
+    }
+
+    /// As [`LineFramer::finish`].
+    pub fn finish_into(&mut self, lines: &mut LineChunk) {
+        self.end(lines);
+    }
+
+    fn end(&mut self, sink: &mut impl LineSink) {
+        let line = std::mem::take(&mut self.pending);
+        if !std::mem::take(&mut self.discarding) && !line.is_empty() {
+            self.hand_over(line, sink);
         }
-        self.discarding = false;
-        self.pending = Vec::new();
     }
 
     /// Bytes held back until their line is complete.
@@ -81,24 +143,37 @@ impl LineFramer {
         self.pending.len()
     }
 
-    /// Hands over the lines lying whole in `chunk`, keeps the rest; nothing remains to be read.
-    fn whole_lines<'a>(&mut self, mut chunk: &'a [u8], line: &mut impl FnMut(Frame<'_>)) -> &'a [u8] {
-        while let Some(at) = self.finder.find(chunk) {
+    /// Ends the line that is under way, or what of it is thrown away; returns what is behind it.
+    fn unfinished<'a>(&mut self, mut chunk: &'a [u8], sink: &mut impl LineSink) -> &'a [u8] {
+        while !chunk.is_empty() {
+            chunk = if self.discarding {
+                self.skip(chunk)
+            } else if self.pending.is_empty() {
+                break;
+            } else {
+                self.continue_line(chunk, sink)
+            };
+        }
+        chunk
+    }
+
+    /// Hands over the lines lying whole in `chunk`, keeps the rest. No line is under way.
+    fn whole_lines(&mut self, mut chunk: &[u8], sink: &mut impl LineSink) {
+        while let Some(at) = self.delimiter.find(chunk) {
             let (head, tail) = chunk.split_at(at);
-            line(cut(head, self.limit));
+            sink.line(cut(head, self.limit));
             chunk = tail.get(self.delimiter_len()..).unwrap_or_default();
         }
         if chunk.len() < self.overflow() {
             self.keep(chunk);
         } else {
-            line(cut(chunk, self.limit));
+            sink.line(cut(chunk, self.limit));
             self.discard(chunk);
         }
-        &[]
     }
 
     /// Adds to the unfinished line what of `chunk` belongs to it (and fits), and returns the rest.
-    fn continue_line<'a>(&mut self, chunk: &'a [u8], line: &mut impl FnMut(Frame<'_>)) -> &'a [u8] {
+    fn continue_line<'a>(&mut self, chunk: &'a [u8], sink: &mut impl LineSink) -> &'a [u8] {
         let before = self.pending.len();
         let room = self.overflow().saturating_sub(before).min(chunk.len());
         let (piece, rest) = chunk.split_at(room);
@@ -106,18 +181,26 @@ impl LineFramer {
 
         // A delimiter may have begun in an earlier chunk.
         let start = before.saturating_sub(self.delimiter_len() - 1);
-        let found = self.pending.get(start..).and_then(|tail| self.finder.find(tail));
+        let found = self.pending.get(start..).and_then(|tail| self.delimiter.find(tail));
         if let Some(at) = found.map(|at| at + start) {
-            line(cut(self.pending.get(..at).unwrap_or_default(), self.limit));
-            self.clear();
+            let mut line = std::mem::take(&mut self.pending);
+            line.truncate(at);
+            self.hand_over(line, sink);
             return chunk.get((at + self.delimiter_len()).saturating_sub(before)..).unwrap_or_default();
         }
         if self.pending.len() >= self.overflow() {
-            line(cut(&self.pending, self.limit));
-            let tail = std::mem::take(&mut self.pending);
-            self.discard(&tail);
+            let line = std::mem::take(&mut self.pending);
+            self.discard(&line);
+            self.hand_over(line, sink);
         }
         rest
+    }
+
+    /// Hands over a line that was kept.
+    fn hand_over(&self, mut line: Vec<u8>, sink: &mut impl LineSink) {
+        let truncated = line.len() > self.limit;
+        line.truncate(self.limit);
+        sink.kept_line(line, truncated);
     }
 
     /// Looks for the end of a line that was handed over, and returns what is behind it.
@@ -125,11 +208,11 @@ impl LineFramer {
         let (before, delimiter_len) = (self.pending.len(), self.delimiter_len());
         let head = chunk.len().min(delimiter_len - 1);
         self.pending.extend_from_slice(chunk.get(..head).unwrap_or_default());
-        let straddling = self.finder.find(&self.pending).map(|at| at + delimiter_len - before);
-        let end = straddling.or_else(|| self.finder.find(chunk).map(|at| at + delimiter_len));
+        let straddling = self.delimiter.find(&self.pending).map(|at| at + delimiter_len - before);
+        let end = straddling.or_else(|| self.delimiter.find(chunk).map(|at| at + delimiter_len));
         if let Some(end) = end {
             self.discarding = false;
-            self.clear();
+            self.pending = Vec::new();
             return chunk.get(end..).unwrap_or_default();
         }
         // A chunk shorter than that is in `pending` as a whole.
@@ -156,13 +239,8 @@ impl LineFramer {
         self.pending.extend_from_slice(piece);
     }
 
-    fn clear(&mut self) {
-        self.pending.clear();
-        self.pending.shrink_to(KEPT_CAPACITY_BYTES);
-    }
-
     fn delimiter_len(&self) -> usize {
-        self.finder.needle().len()
+        self.delimiter.bytes().len()
     }
 
     /// So many bytes without a delimiter are certainly more than the limit.
@@ -183,6 +261,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::line_chunk::LineBuffers;
+    use crate::raw_lines::tests::{Texts, texts};
 
     fn framer(delimiter: &str, limit: usize) -> LineFramer {
         LineFramer::new(delimiter.as_bytes(), NonZeroUsize::new(limit).unwrap()).unwrap()
@@ -193,10 +273,18 @@ mod tests {
         let mut keep = |frame: Frame<'_>| {
             lines.push((String::from_utf8_lossy(frame.bytes).into_owned(), frame.truncated))
         };
+        let mut lines_too = LineChunk::new(framer.delimiter.clone(), LineBuffers::default());
+        let mut again = framer.clone();
         for chunk in chunks {
             framer.push(chunk, &mut keep);
+            again.push_into(chunk, &mut lines_too);
+            assert_eq!(framer.pending_bytes(), again.pending_bytes());
         }
         framer.finish(&mut keep);
+        again.finish_into(&mut lines_too);
+        let marked: Vec<_> =
+            lines.iter().map(|(text, cut)| format!("{text}{}", if *cut { "cut" } else { "" })).collect();
+        assert_eq!(texts(&lines_too.take(Arc::new(Texts))), marked);
         lines
     }
 
@@ -245,7 +333,7 @@ mod tests {
             assert_eq!(frame, Frame { bytes: b"next", truncated: false });
             lines += 1;
         });
-        assert_eq!(lines, 2);
+        assert_eq!((lines, framer.pending.capacity()), (2, 0));
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod ecs;
 mod filter;
 pub mod framing;
 mod input;
+mod line_chunk;
 mod metrics;
 mod output;
 mod raw_lines;
@@ -34,10 +35,11 @@ pub use def::{
 pub use ecs::Ecs;
 pub use filter::{EventFilter, Filter, FilterContext, Flushes, Matched};
 pub use input::{Chunk, EventQueue, Input, InputContext, InputError, QueueClosed, StartError};
+pub use line_chunk::{LINE_CHUNK_BYTES, LineBuffers, LineChunk};
 pub use metrics::{CUSTOM_METRICS_MAX, Counter, CustomMetric, MetricKind, PluginMetrics, Tally, Time};
 pub use output::{
     BatchEncoder, DeadLetters, Encoded, FilteredBatch, Output, OutputBatch, OutputContext, OutputError,
     OutputFactory,
 };
-pub use raw_lines::{LineMaker, RawLines};
+pub use raw_lines::{LineMaker, Lines, RawLines};
 pub use shutdown::Shutdown;

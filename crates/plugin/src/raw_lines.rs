@@ -5,35 +5,128 @@
 //! full of lines weighs what the lines weigh.
 
 use crate::decorate::InputDecoration;
+use crate::line_chunk::{LineBuffer, LineBuffers};
 use crate::metrics::PluginMetrics;
-use ferrostash_event::Event;
+use ferrostash_event::{Event, Timestamp};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Makes events of lines, one after the other.
+/// Makes events of lines.
 pub trait LineMaker: Send + Sync {
-    /// Makes the events of `lines`; each comes with its number in the buffer.
-    fn make(&self, lines: &mut dyn Iterator<Item = (usize, &[u8])>, sink: &mut Vec<Event>);
+    /// Makes the events of `lines`, in their order.
+    fn make(&self, lines: Lines<'_>, now: Timestamp, sink: &mut Vec<Event>);
+}
+
+/// Lines that stand behind each other, with a delimiter between them.
+#[derive(Clone, Copy, Debug)]
+pub struct Lines<'a> {
+    data: &'a [u8],
+    /// Where `data` begins, counted as `ends` are.
+    offset: usize,
+    ends: &'a [u32],
+    delimiter_len: usize,
+    /// Whether the end of the lines is missing because they were too long.
+    pub are_cut: bool,
+}
+
+impl<'a> Lines<'a> {
+    /// All lines with what is between them.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.data
+    }
+
+    /// Where each line is in [`Lines::bytes`].
+    pub fn ranges(&self) -> impl Iterator<Item = Range<usize>> + use<'a> {
+        let Lines { data, offset, ends, delimiter_len, .. } = *self;
+        let mut start = 0;
+        ends.iter().map(move |end| {
+            let end = (*end as usize).saturating_sub(offset).min(data.len());
+            std::mem::replace(&mut start, end + delimiter_len)..end
+        })
+    }
+
+    /// The lines.
+    pub fn iter(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let data = self.data;
+        self.ranges().map(move |line| data.get(line).unwrap_or_default())
+    }
 }
 
 /// A run of lines in a shared buffer.
 #[derive(Clone)]
 pub struct RawLines {
-    data: Arc<Vec<u8>>,
-    /// Where each line of the buffer ends; the next one begins there.
-    ends: Arc<Vec<u32>>,
+    shared: Arc<Shared>,
     lines: Range<usize>,
     maker: Arc<dyn LineMaker>,
     pub(crate) decoration: Arc<InputDecoration>,
     pub(crate) metrics: Arc<PluginMetrics>,
+    /// The input's, so that what a codec logs is the input's wherever it is logged.
+    span: tracing::Span,
+}
+
+/// The buffer; the last one who has it gives it back.
+struct Shared {
+    buffer: LineBuffer,
+    delimiter_len: usize,
+    buffers: LineBuffers,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.buffers.put(std::mem::take(&mut self.buffer));
+    }
+}
+
+impl Shared {
+    /// Where a line begins.
+    fn start_of(&self, number: usize) -> usize {
+        match number.checked_sub(1) {
+            None => 0,
+            Some(before) => self.end_of(before) + self.delimiter_len,
+        }
+    }
+
+    /// Where a line ends.
+    fn end_of(&self, number: usize) -> usize {
+        self.buffer.ends.get(number).map_or(self.buffer.data.len(), |end| *end as usize)
+    }
+
+    /// The first lines of these that are cut all or none, and the number behind them.
+    fn first_run(&self, lines: Range<usize>) -> (Lines<'_>, usize) {
+        let LineBuffer { data, ends, cut } = &self.buffer;
+        let first_cut = cut.get(cut.partition_point(|number| (*number as usize) < lines.start));
+        let first_cut = first_cut.map_or(lines.end, |number| (*number as usize).min(lines.end));
+        let are_cut = first_cut == lines.start;
+        let end = if are_cut { lines.start + 1 } else { first_cut };
+        let offset = self.start_of(lines.start);
+        let run = Lines {
+            data: data.get(offset..self.end_of(end - 1)).unwrap_or_default(),
+            offset,
+            ends: ends.get(lines.start..end).unwrap_or_default(),
+            delimiter_len: self.delimiter_len,
+            are_cut,
+        };
+        (run, end)
+    }
 }
 
 impl RawLines {
-    /// The lines of `data` that end (without their delimiters) at `ends`.
-    pub fn new(data: Vec<u8>, ends: Vec<u32>, maker: Arc<dyn LineMaker>) -> RawLines {
-        let lines = 0..ends.len();
-        let (decoration, metrics) = (Arc::default(), Arc::default());
-        RawLines { data: Arc::new(data), ends: Arc::new(ends), lines, maker, decoration, metrics }
+    pub(crate) fn new(
+        buffer: LineBuffer,
+        delimiter_len: usize,
+        buffers: LineBuffers,
+        maker: Arc<dyn LineMaker>,
+    ) -> RawLines {
+        let lines = 0..buffer.ends.len();
+        let (decoration, metrics, span) = (Arc::default(), Arc::default(), tracing::Span::current());
+        RawLines {
+            shared: Arc::new(Shared { buffer, delimiter_len, buffers }),
+            lines,
+            maker,
+            decoration,
+            metrics,
+            span,
+        }
     }
 
     /// Number of lines.
@@ -48,7 +141,7 @@ impl RawLines {
 
     /// What the lines weigh, in bytes.
     pub fn byte_size(&self) -> usize {
-        self.end_of(self.lines.end) - self.end_of(self.lines.start)
+        self.shared.start_of(self.lines.end) - self.shared.start_of(self.lines.start)
     }
 
     /// Takes up to `count` lines from the front.
@@ -61,25 +154,21 @@ impl RawLines {
 
     /// Makes the events, with the input's common options applied, and counts them for the input.
     pub fn make_events(&self, events: &mut Vec<Event>) {
+        let _span = self.span.enter();
         let before = events.len();
         events.reserve(self.len());
-        let line = |number| {
-            (number, self.data.get(self.end_of(number)..self.end_of(number + 1)).unwrap_or_default())
-        };
-        self.maker.make(&mut self.lines.clone().map(line), events);
+        let now = Timestamp::now();
+        let mut rest = self.lines.clone();
+        while !rest.is_empty() {
+            let (run, end) = self.shared.first_run(rest.clone());
+            self.maker.make(run, now, events);
+            rest.start = end;
+        }
         let made = events.get_mut(before..).unwrap_or_default();
         if !self.decoration.is_empty() {
             made.iter_mut().for_each(|event| self.decoration.apply(event));
         }
         self.metrics.events_out.add(made.len() as u64);
-    }
-
-    /// Where the line before `number` ends.
-    fn end_of(&self, number: usize) -> usize {
-        match number.checked_sub(1) {
-            None => 0,
-            Some(before) => self.ends.get(before).map_or(self.data.len(), |end| *end as usize),
-        }
     }
 }
 
@@ -90,33 +179,43 @@ impl std::fmt::Debug for RawLines {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
-    use ferrostash_event::{FieldRef, Timestamp};
+    use crate::framing::{Delimiter, Frame};
+    use crate::line_chunk::LineChunk;
+    use ferrostash_event::FieldRef;
 
-    struct Messages;
+    /// The lines as messages, `cut` where something is missing.
+    pub(crate) struct Texts;
 
-    impl LineMaker for Messages {
-        fn make(&self, lines: &mut dyn Iterator<Item = (usize, &[u8])>, sink: &mut Vec<Event>) {
-            for (number, line) in lines {
-                let text = format!("{number} {}", String::from_utf8_lossy(line));
-                sink.push(Event::from_message(&text, Timestamp::EPOCH));
-            }
+    impl LineMaker for Texts {
+        fn make(&self, lines: Lines<'_>, now: Timestamp, sink: &mut Vec<Event>) {
+            let cut = if lines.are_cut { "cut" } else { "" };
+            let texts = lines.iter().map(String::from_utf8_lossy);
+            sink.extend(texts.map(|text| Event::from_message(&format!("{text}{cut}"), now)));
         }
+    }
+
+    pub(crate) fn texts(lines: &RawLines) -> Vec<String> {
+        let mut events = Vec::new();
+        lines.make_events(&mut events);
+        let message = FieldRef::literal("message");
+        events.iter().filter_map(|event| event.get_str(&message)).map(str::to_owned).collect()
     }
 
     #[test]
     fn parts_make_the_events_of_their_lines() {
-        let mut lines = RawLines::new(b"onetwothree".to_vec(), vec![3, 6, 11], Arc::new(Messages));
-        assert_eq!((lines.len(), lines.byte_size()), (3, 11));
+        let mut chunk = LineChunk::new(Delimiter::new(b"||").unwrap(), LineBuffers::default());
+        assert_eq!(chunk.push_run(b"one||two||||rest|", usize::MAX, usize::MAX), b"rest|");
+        chunk.push(Frame { bytes: b"lon", truncated: true });
+        assert_eq!(chunk.push_run(b"last||", usize::MAX, usize::MAX), b"");
+        let mut lines = chunk.take(Arc::new(Texts));
+        assert_eq!((lines.len(), lines.byte_size()), (5, 23));
         let front = lines.take_front(2);
-        assert_eq!((front.len(), front.byte_size(), lines.len(), lines.byte_size()), (2, 6, 1, 5));
-        let mut events = Vec::new();
-        front.make_events(&mut events);
-        lines.make_events(&mut events);
-        let message = FieldRef::literal("message");
-        let texts: Vec<_> = events.iter().filter_map(|event| event.get_str(&message)).collect();
-        assert_eq!(texts, ["0 one", "1 two", "2 three"]);
-        assert_eq!((front.metrics.events_out.get(), lines.take_front(9).len(), lines.len()), (3, 1, 0));
+        assert_eq!((front.len(), front.byte_size(), lines.len(), lines.byte_size()), (2, 10, 3, 13));
+        assert_eq!(texts(&front), ["one", "two"]);
+        assert_eq!(texts(&lines), ["", "loncut", "last"]);
+        assert_eq!((front.metrics.events_out.get(), lines.take_front(9).len(), lines.len()), (5, 3, 0));
+        assert!(chunk.is_empty());
     }
 }

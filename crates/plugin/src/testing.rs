@@ -457,8 +457,11 @@ mod simple {
     use crate::build::{BuildContext, BuildResult};
     use crate::codec::{Codec, EncodeError, EventSink};
     use crate::def::{CodecPlugin, PluginDef, codec};
+    use crate::framing::LineFramer;
+    use crate::raw_lines::Lines;
     use ferrostash_conf::Options;
     use ferrostash_event::{Event, FieldRef, Timestamp};
+    use std::num::NonZeroUsize;
 
     pub(super) static PLUGINS: [&PluginDef; 4] = [&PLAIN, &LINE, &JSON, &JSON_LINES];
 
@@ -520,6 +523,14 @@ mod simple {
 
         fn is_stateless(&self) -> bool {
             !LINES
+        }
+
+        fn lines(&self) -> Option<LineFramer> {
+            LINES.then(|| LineFramer::new(b"\n", NonZeroUsize::MAX).ok()).flatten()
+        }
+
+        fn decode_lines(&mut self, lines: Lines<'_>, _: Timestamp, sink: &mut EventSink<'_>) {
+            lines.iter().for_each(|line| message::<JSON>(line, sink));
         }
 
         fn flush(&mut self, sink: &mut EventSink<'_>) {

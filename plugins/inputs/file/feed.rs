@@ -1,8 +1,10 @@
 //! The way of a file's events into the queue: collected into chunks, each with an ack that carries a position.
 
-use ferrostash_event::{Event, FieldRef};
+use ferrostash_event::{Event, FieldRef, Timestamp};
+use ferrostash_plugin::framing::{Delimiter, Frame};
 use ferrostash_plugin::{
-    Ack, AckTracker, Codec, CodecFactory, Ecs, InputContext, LineMaker, QueueClosed, RawLines,
+    Ack, AckTracker, Codec, CodecFactory, Ecs, InputContext, LINE_CHUNK_BYTES, LineBuffers, LineChunk,
+    LineMaker, Lines, QueueClosed, RawLines,
 };
 use futures::future::BoxFuture;
 use std::sync::Arc;
@@ -12,8 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 /// A chunk holds this many batches of the pipeline.
 const BATCHES_PER_CHUNK: usize = 8;
-/// Bytes of lines in a chunk before it is pushed, however few the events are.
-const CHUNK_BYTES: usize = 1 << 20;
+/// Bytes of lines in a chunk before it is pushed, however few the events are. Less than a whole buffer: what is read next
+/// may be as much again.
+const CHUNK_BYTES: usize = LINE_CHUNK_BYTES / 4 * 3;
 /// Tag of an event whose line was longer than [`super::reader::LINE_BYTES_MAX`].
 pub(super) const CUT_TAG: &str = "_line_too_long";
 
@@ -59,36 +62,22 @@ impl Fields {
     }
 }
 
-/// Lines of one file whose events the workers make.
-#[derive(Default)]
-struct Lines {
-    data: Vec<u8>,
-    ends: Vec<u32>,
-    /// Numbers of the lines that were cut.
-    cut: Vec<usize>,
-    path: String,
-}
-
 /// Makes events of a file's lines.
 struct FileLines {
     codec: Arc<dyn CodecFactory>,
     fields: Arc<Fields>,
-    path: String,
-    cut: Vec<usize>,
+    path: Arc<str>,
 }
 
 impl LineMaker for FileLines {
-    fn make(&self, lines: &mut dyn Iterator<Item = (usize, &[u8])>, sink: &mut Vec<Event>) {
-        let mut codec = self.codec.for_stream();
-        for (number, line) in lines {
-            codec.decode(line, &mut |mut event| {
-                self.fields.apply(&mut event, &self.path);
-                if self.cut.contains(&number) {
-                    event.tag(CUT_TAG);
-                }
-                sink.push(event);
-            });
-        }
+    fn make(&self, lines: Lines<'_>, now: Timestamp, sink: &mut Vec<Event>) {
+        self.codec.for_stream().decode_lines(lines, now, &mut |mut event| {
+            self.fields.apply(&mut event, &self.path);
+            if lines.are_cut {
+                event.tag(CUT_TAG);
+            }
+            sink.push(event);
+        });
     }
 }
 
@@ -99,8 +88,11 @@ pub(super) struct Feed {
     stop: CancellationToken,
     fields: Arc<Fields>,
     events: Vec<Event>,
-    lines: Lines,
+    /// Bytes of lines of which the events were made.
     bytes: usize,
+    lines: LineChunk,
+    /// The file whose lines these are.
+    lines_path: Arc<str>,
     events_max: usize,
     waiting: Option<Waiting>,
     /// Until when a push may hold up everything else.
@@ -116,7 +108,14 @@ struct Waiting {
 }
 
 impl Feed {
-    pub(super) fn new(cx: InputContext, handle: Handle, stop: CancellationToken, fields: Fields) -> Feed {
+    /// A feed for lines that end in `delimiter`.
+    pub(super) fn new(
+        cx: InputContext,
+        handle: Handle,
+        stop: CancellationToken,
+        fields: Fields,
+        delimiter: Delimiter,
+    ) -> Feed {
         let events_max = cx.batch_size.max(1).saturating_mul(BATCHES_PER_CHUNK);
         Feed {
             cx,
@@ -124,8 +123,9 @@ impl Feed {
             stop,
             fields: Arc::new(fields),
             events: Vec::new(),
-            lines: Lines::default(),
             bytes: 0,
+            lines: LineChunk::new(delimiter, LineBuffers::default()),
+            lines_path: Arc::default(),
             events_max,
             waiting: None,
             patience: None,
@@ -157,9 +157,16 @@ impl Feed {
     }
 
     /// Hands a line to its codec; whether events came of it.
-    pub(super) fn decode(&mut self, codec: &mut dyn Codec, line: &[u8], path: &str, is_cut: bool) -> bool {
+    pub(super) fn decode(
+        &mut self,
+        codec: &mut dyn Codec,
+        line: &[u8],
+        path: &Arc<str>,
+        is_cut: bool,
+    ) -> bool {
         if codec.is_stateless() {
-            self.keep(line, path, is_cut);
+            self.begin_lines(path);
+            self.lines.push(Frame { bytes: line, truncated: is_cut });
             return true;
         }
         let before = self.events.len();
@@ -175,30 +182,29 @@ impl Feed {
         self.events.len() > before
     }
 
-    /// Keeps a line for the workers.
-    fn keep(&mut self, line: &[u8], path: &str, is_cut: bool) {
-        if self.lines.ends.is_empty() {
-            path.clone_into(&mut self.lines.path);
+    /// Keeps the whole lines of `block` for the workers, as many as a chunk takes, where their codec takes each by itself;
+    /// gives the number of bytes they are.
+    pub(super) fn keep_lines(&mut self, block: &[u8], path: &Arc<str>) -> usize {
+        self.begin_lines(path);
+        let room = self.events_max.saturating_sub(self.lines.len());
+        let rest = self.lines.push_run(block, room, usize::MAX);
+        block.len() - rest.len()
+    }
+
+    fn begin_lines(&mut self, path: &Arc<str>) {
+        if self.lines.is_empty() {
+            self.lines_path = Arc::clone(path);
         }
-        if is_cut {
-            self.lines.cut.push(self.lines.ends.len());
-        }
-        self.lines.data.extend_from_slice(line);
-        self.lines.ends.push(u32::try_from(self.lines.data.len()).unwrap_or(u32::MAX));
-        self.bytes += line.len();
     }
 
     /// The lines that were kept, for the workers.
     fn take_lines(&mut self) -> RawLines {
-        let room = Lines {
-            data: Vec::with_capacity(self.lines.data.len()),
-            ends: Vec::with_capacity(self.lines.ends.len()),
-            ..Lines::default()
+        let maker = FileLines {
+            codec: Arc::clone(&self.cx.codec),
+            fields: Arc::clone(&self.fields),
+            path: Arc::clone(&self.lines_path),
         };
-        let Lines { data, ends, cut, path } = std::mem::replace(&mut self.lines, room);
-        let maker =
-            FileLines { codec: Arc::clone(&self.cx.codec), fields: Arc::clone(&self.fields), path, cut };
-        RawLines::new(data, ends, Arc::new(maker))
+        self.lines.take(Arc::new(maker))
     }
 
     /// Takes what a codec kept back.
@@ -216,12 +222,13 @@ impl Feed {
             waiting.ack.abandon();
         }
         self.events.clear();
-        self.lines = Lines::default();
+        self.lines.clear();
         self.bytes = 0;
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.events.len() + self.lines.ends.len() >= self.events_max || self.bytes >= CHUNK_BYTES
+        self.events.len() + self.lines.len() >= self.events_max
+            || self.bytes + self.lines.byte_size() >= CHUNK_BYTES
     }
 
     /// Pushes what was collected; once it has settled, everything before `position` is done. A queue without room is

@@ -8,7 +8,7 @@ use super::feed::{Feed, Stopped};
 use super::gzip::{self, Lines};
 use super::identity::Stat;
 use super::watched_file::{Handle, State, WatchedFile};
-use memchr::memmem::Finder;
+use ferrostash_plugin::framing::Delimiter;
 use std::cell::Cell;
 use std::fs::File;
 use std::io;
@@ -61,7 +61,7 @@ impl From<io::Error> for Trouble {
 /// Reads files, one after the other.
 pub(super) struct Reader {
     pub(super) feed: Feed,
-    delimiter: Finder<'static>,
+    delimiter: Delimiter,
     block: Vec<u8>,
     /// Bytes of a file that are read before the next file's turn.
     share: u64,
@@ -70,15 +70,9 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// A reader of lines that end in `delimiter`, which is not empty.
-    pub(super) fn new(feed: Feed, delimiter: &[u8], share: u64) -> Reader {
-        Reader {
-            feed,
-            delimiter: Finder::new(delimiter).into_owned(),
-            block: vec![0; BLOCK_BYTES],
-            share,
-            open: Rc::default(),
-        }
+    /// A reader of lines that end in `delimiter`.
+    pub(super) fn new(feed: Feed, delimiter: Delimiter, share: u64) -> Reader {
+        Reader { feed, delimiter, block: vec![0; BLOCK_BYTES], share, open: Rc::default() }
     }
 
     /// How many files are open.
@@ -185,7 +179,7 @@ impl Reader {
 
     /// Searches the end of a line longer than a block and hands the line on; whether the end was found.
     fn long_line(&mut self, file: &mut WatchedFile, until: Instant) -> Result<bool, Trouble> {
-        let overlap = self.delimiter.needle().len() as u64 - 1;
+        let overlap = self.delimiter.bytes().len() as u64 - 1;
         loop {
             let from = file.scanned.saturating_sub(overlap).max(file.position);
             let length = read_at(handle(file)?, &mut self.block, from)?;
@@ -312,17 +306,20 @@ pub(super) fn files_in(directory: &Path) -> impl Iterator<Item = (PathBuf, Stat)
 /// Hands the complete lines of a block that begins at `position` to the codec, until a chunk is full; gives the number
 /// of bytes they take.
 fn accept_lines(
-    delimiter: &Finder<'_>,
+    delimiter: &Delimiter,
     block: &[u8],
     position: u64,
     file: &mut WatchedFile,
     feed: &mut Feed,
 ) -> usize {
+    if file.codec.is_stateless() {
+        return file.keep_lines(feed, block, position);
+    }
     let mut start = 0;
     while let Some(rest) = block.get(start..)
         && let Some(length) = delimiter.find(rest)
     {
-        let next = start + length + delimiter.needle().len();
+        let next = start + length + delimiter.bytes().len();
         let line = rest.get(..length).unwrap_or_default();
         file.accept(feed, line, position + start as u64, position + next as u64, false);
         start = next;

@@ -110,6 +110,13 @@ impl WatchedFile {
         }
     }
 
+    /// Keeps the whole lines of a block that begins at `start` for the workers; gives the number of bytes they are.
+    pub(super) fn keep_lines(&mut self, feed: &mut Feed, block: &[u8], start: u64) -> usize {
+        let length = feed.keep_lines(block, &self.path_text);
+        self.safe = start + length as u64;
+        length
+    }
+
     /// Pushes what was collected.
     pub(super) fn push(&mut self, feed: &mut Feed) -> Result<(), Stopped> {
         feed.push(&mut self.acks, self.safe)

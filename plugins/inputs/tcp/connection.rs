@@ -1,14 +1,14 @@
 //! Reading one connection.
 //!
-//! A connection that is silent holds its codec and little else: the buffer that data is read into belongs to the thread,
-//! and is free again before the connection waits for anything.
+//! A connection that is silent holds an unfinished line and little else: the buffer that data is read into belongs to the
+//! thread, and is free again before the connection waits for anything.
 
 use super::names::Names;
 use super::origin::{Fields, Origin, address_text};
-use ferrostash_event::Event;
+use crate::stream::Stream;
 use ferrostash_net::listener::Peer;
 use ferrostash_net::stream::ByteStream;
-use ferrostash_plugin::{Codec, Counter, InputContext, PluginMetrics, QueueClosed};
+use ferrostash_plugin::{Counter, InputContext, LineBuffers, PluginMetrics, QueueClosed};
 use futures::FutureExt;
 use socket2::SockRef;
 use std::cell::RefCell;
@@ -29,13 +29,14 @@ thread_local! {
 
 /// What the connections of an input share.
 pub(super) struct Shared {
-    fields: Fields,
+    fields: Arc<Fields>,
+    buffers: LineBuffers,
     /// None when names are not looked up.
     names: Option<Names>,
     keep_alive: bool,
     current_connections: Arc<Counter>,
     peak_connections: Arc<Counter>,
-    /// Events that wait until the queue has room.
+    /// Lines or events that wait until the queue has room.
     waiting: Counter,
 }
 
@@ -47,7 +48,8 @@ impl Shared {
         metrics: &PluginMetrics,
     ) -> Shared {
         Shared {
-            fields,
+            fields: Arc::new(fields),
+            buffers: LineBuffers::default(),
             names,
             keep_alive,
             current_connections: metrics.gauge(&["current_connections"]),
@@ -56,7 +58,7 @@ impl Shared {
         }
     }
 
-    /// How many events wait until the queue has room.
+    /// How many lines or events wait until the queue has room.
     pub(super) fn waiting(&self) -> u64 {
         self.waiting.get()
     }
@@ -75,11 +77,9 @@ impl Shared {
 /// A connection and what was read of it.
 pub(super) struct Connection<'a> {
     shared: &'a Shared,
+    _open: Open<'a>,
     stream: ByteStream,
-    codec: Box<dyn Codec>,
-    origin: Origin,
-    /// Decoded and not yet delivered.
-    events: Vec<Event>,
+    data: Stream<Origin>,
     /// Whether anything came at all.
     has_data: bool,
     /// Whether anything came since the codec was flushed.
@@ -105,39 +105,36 @@ impl<'a> Connection<'a> {
         peer: Peer,
         cx: &InputContext,
     ) -> Connection<'a> {
-        shared.current_connections.add_with_peak(1, &shared.peak_connections);
-        let (codec, events) = (cx.codec_for_stream(), Vec::new());
-        let origin = Origin::default();
-        let mut connection =
-            Connection { shared, stream, codec, origin, events, has_data: false, is_unflushed: false };
+        let open = Open::count(shared);
         if shared.keep_alive
-            && let Err(error) = SockRef::from(connection.stream.tcp()).set_keepalive(true)
+            && let Err(error) = SockRef::from(stream.tcp()).set_keepalive(true)
         {
             tracing::warn!(limited = true, %error, "keep-alive can't be set");
         }
         let name = shared.name(&peer, cx).await;
-        connection.origin = Origin::new(&peer, &name);
-        connection
+        let data = Stream::new(cx, Origin::new(&peer, &name, &shared.fields), &shared.buffers);
+        Connection { shared, _open: open, stream, data, has_data: false, is_unflushed: false }
     }
 
     /// Reads to the end, or until the stop; whether any data came.
     pub(super) async fn read(mut self, cx: &InputContext) -> Result<bool, QueueClosed> {
         loop {
-            let silence = self.codec.idle_flush().filter(|_| self.is_unflushed);
+            let silence = self.data.idle_flush().filter(|_| self.is_unflushed);
             let read = tokio::select! {
                 biased;
                 () = cx.shutdown.stopping() => {
                     // What has arrived by now was sent in good faith.
-                    let _ = poll_fn(|task| self.poll_events(task, cx.batch_size)).now_or_never();
+                    let _ = poll_fn(|task| self.poll_data(task)).now_or_never();
                     Read::End
                 }
-                read = poll_fn(|task| self.poll_events(task, cx.batch_size)) => read,
+                read = poll_fn(|task| self.poll_data(task)) => read,
                 () = sleep(silence) => Read::Silence,
             };
             if read != Read::Data {
-                self.flush();
+                self.data.flush();
+                self.is_unflushed = false;
             }
-            self.deliver(cx).await?;
+            self.data.push(cx, &self.shared.waiting).await?;
             if read == Read::End {
                 // A TLS client may wait for the farewell; we don't wait for the client.
                 let _ = self.stream.shutdown().now_or_never();
@@ -146,65 +143,44 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// Reads and decodes what there is, up to `batch_size` events or a little more.
-    fn poll_events(&mut self, task: &mut Context<'_>, batch_size: usize) -> Poll<Read> {
+    /// Reads what there is, up to a chunk or a little more.
+    fn poll_data(&mut self, task: &mut Context<'_>) -> Poll<Read> {
         BUFFER.with_borrow_mut(|buffer| {
             let mut has_read = false;
-            while self.events.len() < batch_size.max(1) {
+            while !self.data.is_full() {
                 let mut data = ReadBuf::new(buffer);
                 match Pin::new(&mut self.stream).poll_read(task, &mut data) {
                     Poll::Pending if has_read => return Poll::Ready(Read::Data),
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(Ok(())) if data.filled().is_empty() => return Poll::Ready(Read::End),
-                    Poll::Ready(Ok(())) => self.decode(data.filled()),
+                    Poll::Ready(Ok(())) => self.data.read(data.filled()),
                     Poll::Ready(Err(error)) => {
                         report(&error);
                         return Poll::Ready(Read::End);
                     }
                 }
                 has_read = true;
+                self.has_data = true;
+                self.is_unflushed = true;
             }
             Poll::Ready(Read::Data)
         })
     }
+}
 
-    fn decode(&mut self, data: &[u8]) {
-        let Connection { shared, codec, origin, events, .. } = self;
-        codec.decode(data, &mut |mut event| {
-            origin.apply(&shared.fields, &mut event);
-            events.push(event);
-        });
-        self.has_data = true;
-        self.is_unflushed = true;
-    }
+/// Counts a connection while it is open.
+struct Open<'a>(&'a Shared);
 
-    fn flush(&mut self) {
-        let Connection { shared, codec, origin, events, .. } = self;
-        codec.flush(&mut |mut event| {
-            origin.apply(&shared.fields, &mut event);
-            events.push(event);
-        });
-        self.is_unflushed = false;
-    }
-
-    /// Pushes what was decoded, in chunks of the batch size.
-    async fn deliver(&mut self, cx: &InputContext) -> Result<(), QueueClosed> {
-        let mut events = std::mem::take(&mut self.events);
-        self.shared.waiting.add(events.len() as u64);
-        while !events.is_empty() {
-            let rest = events.split_off(cx.batch_size.max(1).min(events.len()));
-            let chunk = std::mem::replace(&mut events, rest);
-            let length = chunk.len() as u64;
-            cx.push(chunk, None).await?;
-            self.shared.waiting.subtract(length);
-        }
-        Ok(())
+impl Open<'_> {
+    fn count(shared: &Shared) -> Open<'_> {
+        shared.current_connections.add_with_peak(1, &shared.peak_connections);
+        Open(shared)
     }
 }
 
-impl Drop for Connection<'_> {
+impl Drop for Open<'_> {
     fn drop(&mut self) {
-        self.shared.current_connections.subtract(1);
+        self.0.current_connections.subtract(1);
     }
 }
 

@@ -31,8 +31,8 @@ impl Fields {
 }
 
 /// What the events of one connection get.
-#[derive(Default)]
 pub(super) struct Origin {
+    fields: Arc<Fields>,
     name: Arc<str>,
     ip: Box<str>,
     port: Port,
@@ -46,12 +46,6 @@ enum Port {
     Text(Box<str>),
 }
 
-impl Default for Port {
-    fn default() -> Port {
-        Port::Number(0)
-    }
-}
-
 impl Port {
     fn value(&self) -> ValueRef<'_> {
         match self {
@@ -63,9 +57,10 @@ impl Port {
 
 impl Origin {
     /// What is known of `peer`, whose host is called `name`.
-    pub(super) fn new(peer: &Peer, name: &Arc<str>) -> Origin {
+    pub(super) fn new(peer: &Peer, name: &Arc<str>, fields: &Arc<Fields>) -> Origin {
         let text = |port: u16| Port::Text(port.to_string().into());
         Origin {
+            fields: Arc::clone(fields),
             name: Arc::clone(name),
             // A header's address is shown as headers write it.
             ip: if peer.proxy.is_some() { peer.ip.to_string() } else { address_text(peer.ip) }.into(),
@@ -74,9 +69,12 @@ impl Origin {
             subject: peer.tls.as_ref().and_then(|tls| tls.subject.as_deref()).map(Into::into),
         }
     }
+}
 
+impl crate::stream::Origin for Origin {
     /// Sets those of the fields that the codec has not.
-    pub(super) fn apply(&self, fields: &Fields, event: &mut Event) {
+    fn apply(&self, event: &mut Event) {
+        let fields = &*self.fields;
         if let Some((ip, port)) = &self.proxy {
             set(event, &fields.proxy_ip, ValueRef::Str(ip));
             set(event, &fields.proxy_port, port.value());
@@ -109,11 +107,13 @@ pub(super) fn address_text(ip: IpAddr) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stream::Origin as _;
     use ferrostash_plugin::testing::{event, json};
 
     fn applied(ecs: Ecs, peer: &Peer, text: &str) -> String {
         let mut event = event(text);
-        Origin::new(peer, &"client.example".into()).apply(&Fields::of(ecs).unwrap(), &mut event);
+        let fields = Arc::new(Fields::of(ecs).unwrap());
+        Origin::new(peer, &"client.example".into(), &fields).apply(&mut event);
         json(&event)
     }
 

@@ -152,10 +152,14 @@ async fn a_full_queue_loses_nothing() {
     let got = read(&mut input, LINES).await;
     assert!(got.iter().enumerate().all(|(n, line)| *line == n.to_string()), "{} lines", got.len());
     client.await.unwrap();
-    // No chunk is larger than a batch.
-    send(port, &"x\n".repeat(1000)).await;
-    let chunk = timeout(LIMIT, input.chunks.recv()).await.unwrap().unwrap();
-    assert!(chunk.events.len() <= input.context.batch_size);
+    // No chunk is larger than eight batches.
+    send(port, &"x\n".repeat(9000)).await;
+    let mut lines = 0;
+    while lines < 9000 {
+        let chunk = timeout(LIMIT, input.chunks.recv()).await.unwrap().unwrap();
+        assert!(chunk.lines.is_some() && chunk.len() <= 8 * input.context.batch_size);
+        lines += chunk.len();
+    }
 }
 
 #[tokio::test]
