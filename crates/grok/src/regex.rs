@@ -73,7 +73,7 @@ impl Regex {
             let message = format!("the expression is longer than {PATTERN_BYTES_MAX} bytes");
             return Err(PatternError::new(pattern, &message, None));
         }
-        if pattern.contains("(?<") {
+        if pattern.contains("(?<=") || pattern.contains("(?<!") {
             look_behind::check(pattern)?;
         }
         let (matcher, engine) = choose(pattern, dot_all)?;

@@ -5,11 +5,11 @@
 //! of its own has one end, and of two ways with different first bytes one is open. Such steps leave nothing to come
 //! back to, and most expressions for log lines then hardly ever go back.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::bytes::{Bytes, Next};
 use super::class::CharSet;
-use super::first::{ascii, asserted, first, follow_of, with_inner};
+use super::first::{asserted, first, follow_of, with_inner};
 use super::parse::Unsupported;
 use super::program::{Count, Instruction, Kind, Op, Place, Probe, Program, Run};
 use super::simplify::one_character;
@@ -26,8 +26,7 @@ const DECIDED_MAX: usize = 40;
 /// Compiles an expression.
 pub(super) fn compile(node: &Node) -> Result<Program, Unsupported> {
     let mut compiler = Compiler::default();
-    let end = compiler.emit(Op::Match, 0);
-    let entry = compiler.node(node, Rest { place: end, next: Next::SURE })?;
+    let entry = compiler.whole(node)?;
     let mut program = compiler.program;
     program.entry = entry.place;
     program.first = entry.next.any();
@@ -41,11 +40,24 @@ struct Rest {
     next: Next,
 }
 
+/// An alternation or repeat that has been compiled.
+struct Known<'n> {
+    node: &'n Node,
+    next: Next,
+    strict: bool,
+    inside: usize,
+    /// What came of it, and the choices in it.
+    way: Rest,
+    choices: usize,
+    /// Instructions once it was compiled.
+    code: usize,
+}
+
 #[derive(Default)]
-struct Compiler {
+struct Compiler<'n> {
     program: Program,
     /// Sets in tables, pairs of them in the same one.
-    probes: HashMap<(Bytes, Option<Bytes>), (Probe, u8)>,
+    probes: BTreeMap<(Bytes, Option<Bytes>), (Probe, u8)>,
     /// Bits used in the last table.
     bits: u32,
     /// Instructions that leave something to come back to.
@@ -54,9 +66,16 @@ struct Compiler {
     strict: bool,
     /// How many nodes are around inside of which registers matter.
     inside: usize,
+    /// By the place that comes after it, for what is written several times to be compiled once.
+    known: BTreeMap<Place, Vec<Known<'n>>>,
 }
 
-impl Compiler {
+impl<'n> Compiler<'n> {
+    fn whole(&mut self, node: &'n Node) -> Result<Rest, Unsupported> {
+        let end = self.emit(Op::Match, 0);
+        self.node(node, Rest { place: end, next: Next::SURE })
+    }
+
     fn emit(&mut self, op: Op, next: Place) -> Place {
         let place = self.program.code.len() as Place;
         self.program.code.push(Instruction { op, next });
@@ -75,7 +94,7 @@ impl Compiler {
         self.program.registers as u32 - 1
     }
 
-    fn node(&mut self, node: &Node, rest: Rest) -> Result<Rest, Unsupported> {
+    fn node(&mut self, node: &'n Node, rest: Rest) -> Result<Rest, Unsupported> {
         if self.program.code.len() > INSTRUCTIONS_MAX - 600 {
             return Err(Unsupported("a very large expression"));
         }
@@ -90,8 +109,11 @@ impl Compiler {
                 }
                 rest
             }
-            Node::Alt(nodes) => self.alternatives(nodes, rest)?,
-            Node::Repeat(repeat) => self.repeat(repeat, rest)?,
+            Node::Alt(nodes) => self.once(node, rest, |this| this.alternatives(nodes, rest))?,
+            Node::Repeat(repeat) => match one_character(&repeat.node) {
+                Some(set) => self.run(&set, repeat, rest),
+                None => self.once(node, rest, |this| this.repeat(repeat, rest))?,
+            },
             Node::Capture(number, node) => {
                 let slot = *number as u32 * 2;
                 let end = self.emit(Op::Save(slot + 1), rest.place);
@@ -104,6 +126,29 @@ impl Compiler {
             Node::Behind { negate, alternatives } => self.behind(*negate, alternatives, rest)?,
             Node::Assert(assert) => self.assert(*assert, rest),
         })
+    }
+
+    /// Compiles a node, unless the same one was compiled before for the same that comes after it.
+    fn once(
+        &mut self,
+        node: &'n Node,
+        rest: Rest,
+        build: impl FnOnce(&mut Self) -> Result<Rest, Unsupported>,
+    ) -> Result<Rest, Unsupported> {
+        let (strict, inside, next) = (self.strict, self.inside, rest.next);
+        let same = |known: &&Known<'_>| {
+            (known.strict, known.inside) == (strict, inside) && known.next == next && known.node == node
+        };
+        if let Some(known) = self.known.get(&rest.place).and_then(|known| known.iter().find(same)) {
+            self.choices += known.choices;
+            return Ok(known.way);
+        }
+        let choices = self.choices;
+        let way = build(self)?;
+        let (choices, code) = (self.choices - choices, self.program.code.len());
+        let known = Known { node, next, strict, inside, way, choices, code };
+        self.known.entry(rest.place).or_default().push(known);
+        Ok(way)
     }
 
     // ---- characters
@@ -172,10 +217,8 @@ impl Compiler {
         let (bit, other) = (1_u8 << self.bits, if second.is_some() { 2_u8 << self.bits } else { 0 });
         self.bits += needed;
         if let Some(table) = self.program.tables.last_mut() {
-            for (byte, bits) in table.iter_mut().enumerate() {
-                *bits |= if first.has(byte) { bit } else { 0 };
-                *bits |= if second.is_some_and(|set| set.has(byte)) { other } else { 0 };
-            }
+            first.mark(table, bit);
+            second.inspect(|set| set.mark(table, other));
         }
         let entry = (Probe { table: self.program.tables.len() as u16 - 1, mask: bit }, other);
         self.probes.insert((first, second), entry);
@@ -201,7 +244,7 @@ impl Compiler {
         self.strict && way.next.through
     }
 
-    fn alternatives(&mut self, nodes: &[Node], rest: Rest) -> Result<Rest, Unsupported> {
+    fn alternatives(&mut self, nodes: &'n [Node], rest: Rest) -> Result<Rest, Unsupported> {
         let mut ways = Vec::with_capacity(nodes.len());
         for node in nodes {
             let way = self.node(node, rest)?;
@@ -223,26 +266,16 @@ impl Compiler {
         let fail = self.emit(Op::Fail, 0);
         let early = ways.iter().rev().skip(1).any(|way| self.is_taken_early(way));
         self.choices += usize::from(early);
-        let firsts: Vec<Bytes> = ways.iter().map(|way| way.next.any()).collect();
-        let mut chains: HashMap<Vec<Place>, Place> = HashMap::new();
-        let mut table = [0_u16; 257];
-        for (byte, target) in table.iter_mut().enumerate() {
-            let open: Vec<Place> = ways
-                .iter()
-                .zip(&firsts)
-                .filter(|(_, first)| first.has(byte))
-                .map(|(way, _)| way.place)
-                .collect();
-            let place = match (open.as_slice(), chains.get(&open)) {
-                ([], _) => fail,
-                (_, Some(place)) => *place,
-                (places, None) => {
-                    let place = self.chain(places);
-                    chains.insert(open, place);
-                    place
-                }
-            };
-            *target = u16::try_from(place).map_err(|_| Unsupported("a very large expression"))?;
+        let mut places = Vec::new();
+        for (bytes, open) in open_ways(ways) {
+            let place = if open.is_empty() { fail } else { self.chain(&open) };
+            places.push((bytes, u16::try_from(place).map_err(|_| Unsupported("a very large expression"))?));
+        }
+        // Most bytes belong to one set, usually those that fail.
+        let most = places.iter().max_by_key(|(bytes, _)| bytes.count()).map_or(0, |(_, place)| *place);
+        let mut table = [most; 257];
+        for (bytes, place) in places.into_iter().filter(|(_, place)| *place != most) {
+            bytes.fill(&mut table, place);
         }
         self.program.dispatches.push(table);
         let place = self.emit(Op::Dispatch(self.program.dispatches.len() as u32 - 1), fail);
@@ -259,11 +292,8 @@ impl Compiler {
 
     // ---- repeats
 
-    fn repeat(&mut self, repeat: &Repeat, rest: Rest) -> Result<Rest, Unsupported> {
+    fn repeat(&mut self, repeat: &'n Repeat, rest: Rest) -> Result<Rest, Unsupported> {
         let Repeat { node, min, max, greedy } = repeat;
-        if let Some(set) = one_character(node) {
-            return Ok(self.run(&set, repeat, rest));
-        }
         let copies = if *max == INFINITE { *min } else { *max };
         let size = node.size().saturating_mul(copies as usize);
         if copies > 1 && size > WRITTEN_OUT_MAX {
@@ -288,7 +318,7 @@ impl Compiler {
     }
 
     /// `(?:...)*`
-    fn endless(&mut self, node: &Node, greedy: bool, rest: Rest) -> Result<Rest, Unsupported> {
+    fn endless(&mut self, node: &'n Node, greedy: bool, rest: Rest) -> Result<Rest, Unsupported> {
         if !greedy && rest.next.sure {
             return Ok(rest);
         }
@@ -321,7 +351,7 @@ impl Compiler {
     }
 
     /// A repeat whose rounds are counted while matching.
-    fn counted(&mut self, repeat: &Repeat, rest: Rest) -> Result<Rest, Unsupported> {
+    fn counted(&mut self, repeat: &'n Repeat, rest: Rest) -> Result<Rest, Unsupported> {
         let register = self.register();
         let inside = first(&repeat.node, Next::never()).or(rest.next).blurred().unsure();
         self.inside += 1;
@@ -410,7 +440,7 @@ impl Compiler {
 
     fn assert(&mut self, assert: Assert, rest: Rest) -> Rest {
         let next = asserted(assert, rest.next);
-        let (word, beyond) = (Bytes::word(), Bytes::ALL.without(&ascii()));
+        let (word, beyond) = (Bytes::WORD, Bytes::BEYOND);
         let op = match assert {
             // Beyond ASCII the bytes do not tell.
             Assert::AfterWord if next.after_word.meets(&beyond) => Op::Assert(Assert::WordBoundary),
@@ -424,7 +454,7 @@ impl Compiler {
         Rest { place: self.emit(op, rest.place), next }
     }
 
-    fn atomic(&mut self, node: &Node, rest: Rest) -> Result<Rest, Unsupported> {
+    fn atomic(&mut self, node: &'n Node, rest: Rest) -> Result<Rest, Unsupported> {
         let next = first(node, rest.next);
         // Where what follows decides every choice, there is nothing to forget.
         if let Some(place) = self.decided(node, rest)? {
@@ -448,7 +478,7 @@ impl Compiler {
     }
 
     /// Compiles an atomic group as if it were none, if no choice is left then.
-    fn decided(&mut self, node: &Node, rest: Rest) -> Result<Option<Place>, Unsupported> {
+    fn decided(&mut self, node: &'n Node, rest: Rest) -> Result<Option<Place>, Unsupported> {
         if node.size() > DECIDED_MAX {
             return Ok(None);
         }
@@ -463,6 +493,7 @@ impl Compiler {
         self.choices = choices;
         self.program.code.truncate(code);
         self.program.depends.truncate(code);
+        self.known.values_mut().for_each(|known| known.retain(|known| known.code <= code));
         Ok(None)
     }
 
@@ -491,7 +522,7 @@ impl Compiler {
         }
     }
 
-    fn ahead(&mut self, negate: bool, node: &Node, rest: Rest) -> Result<Rest, Unsupported> {
+    fn ahead(&mut self, negate: bool, node: &'n Node, rest: Rest) -> Result<Rest, Unsupported> {
         let place = rest.place;
         if let Some(set) = one_character(node).filter(|set| set.is_ascii() || set.has_all_high()) {
             let leading = Bytes::leading(&set);
@@ -557,7 +588,7 @@ impl Compiler {
     fn behind(
         &mut self,
         negate: bool,
-        alternatives: &[(usize, Node)],
+        alternatives: &'n [(usize, Node)],
         rest: Rest,
     ) -> Result<Rest, Unsupported> {
         let sets: Option<Vec<CharSet>> = alternatives.iter().map(|(_, node)| one_character(node)).collect();
@@ -585,6 +616,28 @@ impl Compiler {
     }
 }
 
+/// Which ways are open for which bytes: sets without a byte in common, all of them together everything.
+fn open_ways(ways: &[Rest]) -> Vec<(Bytes, Vec<Place>)> {
+    let mut parts = vec![(Bytes::ALL, Vec::new())];
+    for way in ways {
+        let first = way.next.any();
+        let mut closed = Vec::new();
+        for (bytes, open) in &mut parts {
+            let (inside, outside) = (*bytes & first, bytes.without(&first));
+            if inside.is_empty() {
+                continue;
+            }
+            if !outside.is_empty() {
+                closed.push((outside, open.clone()));
+            }
+            *bytes = inside;
+            open.push(way.place);
+        }
+        parts.append(&mut closed);
+    }
+    parts
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -595,8 +648,7 @@ mod tests {
     fn choices(text: &str) -> usize {
         let node = simplify(parse(text, false, true).unwrap().node);
         let mut compiler = Compiler::default();
-        let end = compiler.emit(Op::Match, 0);
-        compiler.node(&node, Rest { place: end, next: Next::SURE }).unwrap();
+        compiler.whole(&node).unwrap();
         compiler.choices
     }
 
@@ -621,6 +673,16 @@ mod tests {
         for text in ["[a-z]+a", ".*x", "a?a", "(?:a|ab)b", "(?:ab)*a", "[0-9]*?1", r"[a-z]*\b"] {
             assert!(choices(text) > 0, "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_written_twice_is_compiled_once() {
+        let size =
+            |text: &str| compile(&simplify(parse(text, false, true).unwrap().node)).unwrap().code.len();
+        let (part, copies) = ("(?:bc|de|fg)", 3);
+        let all: Vec<String> = (0..copies).map(|digit| format!("{digit}{part}")).collect();
+        // A digit each, and what chooses between them.
+        assert_eq!(size(&all.join("|")), size(part) + copies + 2);
     }
 
     #[test]
