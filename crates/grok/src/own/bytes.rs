@@ -79,6 +79,13 @@ impl Bytes {
         self.for_each(|at| table.get_mut(at).into_iter().for_each(|entry| *entry |= bits));
     }
 
+    /// Whether bits are set at all its members.
+    pub(super) fn is_marked(&self, table: &[u8; 257], bits: u8) -> bool {
+        let mut all = true;
+        self.for_each(|at| all &= table.get(at).is_some_and(|entry| entry & bits != 0));
+        all
+    }
+
     /// Writes a value at its members in a table.
     pub(super) fn fill(&self, table: &mut [u16; 257], value: u16) {
         self.for_each(|at| table.get_mut(at).into_iter().for_each(|entry| *entry = value));

@@ -11,12 +11,10 @@ use super::bytes::{Bytes, Next};
 use super::class::CharSet;
 use super::first::{asserted, first, follow_of, with_inner};
 use super::parse::Unsupported;
-use super::program::{Count, Instruction, Kind, Op, Place, Probe, Program, Run};
+use super::program::{Count, INSTRUCTIONS_MAX, Instruction, Kind, Op, Place, Probe, Program, Run, Slot};
 use super::simplify::one_character;
 use super::tree::{Assert, INFINITE, Node, Repeat};
 
-/// Instructions of a program; larger ones are left to the other engine.
-const INSTRUCTIONS_MAX: usize = u16::MAX as usize;
 /// A repeat is written out when its copies are not larger than this together.
 const WRITTEN_OUT_MAX: usize = 200;
 
@@ -28,6 +26,9 @@ pub(super) fn compile(node: &Node) -> Result<Program, Unsupported> {
     let mut compiler = Compiler::default();
     let entry = compiler.whole(node)?;
     let mut program = compiler.program;
+    if program.code.len() > INSTRUCTIONS_MAX {
+        return Err(Unsupported("a very large expression"));
+    }
     program.entry = entry.place;
     program.first = entry.next.any();
     Ok(program)
@@ -66,6 +67,8 @@ struct Compiler<'n> {
     strict: bool,
     /// How many nodes are around inside of which registers matter.
     inside: usize,
+    /// How many nodes are around that may match without this one, or match it several times.
+    maybe: usize,
     /// By the place that comes after it, for what is written several times to be compiled once.
     known: BTreeMap<Place, Vec<Known<'n>>>,
 }
@@ -78,7 +81,16 @@ impl<'n> Compiler<'n> {
 
     fn emit(&mut self, op: Op, next: Place) -> Place {
         let place = self.program.code.len() as Place;
-        self.program.code.push(Instruction { op, next });
+        let mut instruction = Instruction::new(op, next);
+        // What only goes on can note the position too.
+        if let Some(after) = self.program.code.get(next as usize)
+            && let (Op::Save(slot), Slot::NONE) = (after.op, after.save)
+            && op.only_goes_on()
+        {
+            instruction.set_next(after.next());
+            instruction.save = slot;
+        }
+        self.program.code.push(instruction);
         self.program.depends.push(self.inside > 0);
         place
     }
@@ -115,17 +127,30 @@ impl<'n> Compiler<'n> {
                 None => self.once(node, rest, |this| this.repeat(repeat, rest))?,
             },
             Node::Capture(number, node) => {
-                let slot = *number as u32 * 2;
-                let end = self.emit(Op::Save(slot + 1), rest.place);
+                let slot =
+                    |number| Slot::new(number, self.maybe == 0).ok_or(Unsupported("thousands of groups"));
+                let (begin, end) = (slot(number * 2)?, slot(number * 2 + 1)?);
+                let end = self.emit(Op::Save(end), rest.place);
                 let body = self.node(node, Rest { place: end, ..rest })?;
-                Rest { place: self.emit(Op::Save(slot), body.place), next: body.next }
+                Rest { place: self.emit(Op::Save(begin), body.place), next: body.next }
             }
             Node::Group(node, _) => self.node(node, rest)?,
             Node::Atomic(node) => self.atomic(node, rest)?,
-            Node::Ahead { negate, node } => self.ahead(*negate, node, rest)?,
+            Node::Ahead { negate, node } => self.perhaps(|this| this.ahead(*negate, node, rest))?,
             Node::Behind { negate, alternatives } => self.behind(*negate, alternatives, rest)?,
             Node::Assert(assert) => self.assert(*assert, rest),
         })
+    }
+
+    /// Compiles what a match may do without.
+    fn perhaps(
+        &mut self,
+        build: impl FnOnce(&mut Self) -> Result<Rest, Unsupported>,
+    ) -> Result<Rest, Unsupported> {
+        self.maybe += 1;
+        let way = build(self);
+        self.maybe -= 1;
+        way
     }
 
     /// Compiles a node, unless the same one was compiled before for the same that comes after it.
@@ -144,7 +169,7 @@ impl<'n> Compiler<'n> {
             return Ok(known.way);
         }
         let choices = self.choices;
-        let way = build(self)?;
+        let way = self.perhaps(build)?;
         let (choices, code) = (self.choices - choices, self.program.code.len());
         let known = Known { node, next, strict, inside, way, choices, code };
         self.known.entry(rest.place).or_default().push(known);
@@ -234,9 +259,32 @@ impl<'n> Compiler<'n> {
         }
         let (one, two) = (first.next.any(), second.next.any());
         let (probe, next_mask) = self.pair(one, two);
-        let op = Op::Fork { first: first.place, table: probe.table, first_mask: probe.mask, next_mask };
+        let op = self.fork_op(&first, probe, next_mask);
         self.choices += usize::from(one.meets(&two) || self.is_taken_early(&first));
         Rest { place: self.emit(op, second.place), next: first.next.or(second.next) }
+    }
+
+    /// The step for a choice. The first way begins behind its first character where the choice has seen all of it.
+    fn fork_op(&self, first: &Rest, probe: Probe, next_mask: u8) -> Op {
+        let (table, first_mask) = (probe.table, probe.mask);
+        let taken =
+            |step: &&Instruction| step.save == Slot::NONE && self.takes_one_of(step.op, &first.next.any());
+        match self.program.code.get(first.place as usize).filter(taken) {
+            Some(step) => Op::ForkTake { first: step.next(), table, first_mask, next_mask },
+            None => Op::Fork { first: first.place, table, first_mask, next_mask },
+        }
+    }
+
+    /// Whether a step takes each of these bytes, and no more than that.
+    fn takes_one_of(&self, op: Op, bytes: &Bytes) -> bool {
+        match op {
+            Op::Byte(byte) => *bytes == Bytes::of(byte),
+            Op::Ascii(probe) => {
+                let table = self.program.tables.get(usize::from(probe.table));
+                table.is_some_and(|table| bytes.is_marked(table, probe.mask))
+            }
+            _ => false,
+        }
     }
 
     /// Whether an atomic group might take this way to its end where what follows wants another one.
@@ -343,9 +391,9 @@ impl<'n> Compiler<'n> {
         let (probe, next_mask) = self.pair(one.next.any(), two.next.any());
         let meet = one.next.any().meets(&two.next.any());
         self.choices += usize::from(meet || self.is_taken_early(&one));
-        let fork = Op::Fork { first: one.place, table: probe.table, first_mask: probe.mask, next_mask };
+        let fork = self.fork_op(&one, probe, next_mask);
         if let Some(instruction) = self.program.code.get_mut(head as usize) {
-            *instruction = Instruction { op: fork, next: two.place };
+            *instruction = Instruction::new(fork, two.place);
         }
         Ok(Rest { place: head, next: body.next.or(rest.next) })
     }
@@ -377,6 +425,10 @@ impl<'n> Compiler<'n> {
             self.choices += usize::from(self.is_taken_early(&rest));
         }
         if (min, max) == (0, 1) {
+            if one_end && set.is_ascii() && !rest.next.sure {
+                let op = Op::Optional(self.probe(leading));
+                return Rest { place: self.emit(op, rest.place), next };
+            }
             let one = self.one(set, rest);
             return self.choose(one, rest, greedy);
         }
@@ -406,7 +458,7 @@ impl<'n> Compiler<'n> {
             if *set == CharSet::all() {
                 return Op::Rest { min: min as u8 };
             }
-            let outside = Bytes::ALL.without(&leading).without(&Bytes::AT_END);
+            let outside = Bytes::ALL.without(&with_inner(leading, kind)).without(&Bytes::AT_END);
             if let Some(few) = outside.few() {
                 let byte = |at: usize| few.get(at).or(few.first()).copied().unwrap_or_default();
                 let bytes = [byte(0), byte(1), byte(2)];
@@ -418,7 +470,10 @@ impl<'n> Compiler<'n> {
             let probe = self.probe(with_inner(leading, kind));
             return if min == 0 { Op::Star(probe) } else { Op::Plus(probe) };
         }
-        Op::Span(self.push_run(set, leading, min, max, Bytes::ALL))
+        match (kind, u8::try_from(min), u8::try_from(max)) {
+            (Kind::Ascii, Ok(min), Ok(max)) => Op::Few { probe: self.probe(leading), min, max },
+            _ => Op::Span(self.push_run(set, leading, min, max, Bytes::ALL)),
+        }
     }
 
     fn push_run(&mut self, set: &CharSet, leading: Bytes, min: u32, max: u32, follow: Bytes) -> u32 {
@@ -505,9 +560,11 @@ impl<'n> Compiler<'n> {
             }
         };
         for instruction in self.program.code.iter_mut().skip(old as usize + 1) {
-            change(&mut instruction.next);
+            let mut next = instruction.next();
+            change(&mut next);
+            instruction.set_next(next);
             match &mut instruction.op {
-                Op::Fork { first, .. } | Op::Try { first } => change(first),
+                Op::Fork { first, .. } | Op::ForkTake { first, .. } | Op::Try { first } => change(first),
                 Op::EnterNot { after, .. } => change(after),
                 Op::Check { exit, .. } => change(exit),
                 _ => {}
@@ -567,7 +624,13 @@ impl<'n> Compiler<'n> {
             let leave = self.emit(Op::LeaveNot { register }, 0);
             let body = body(self, leave)?;
             self.inside -= 1;
-            let place = self.emit(Op::EnterNot { register, after: rest.place }, body.place);
+            let mut place = self.emit(Op::EnterNot { register, after: rest.place }, body.place);
+            let (one, two) = (body.next.any(), Bytes::ALL.without(&body.next.any()));
+            if !two.is_empty() {
+                let (probe, next_mask) = self.pair(one, two);
+                let op = Op::Fork { first: place, table: probe.table, first_mask: probe.mask, next_mask };
+                place = self.emit(op, rest.place);
+            }
             return Ok(Rest { place, next: rest.next.unsure() });
         }
         // The second register holds the position.
