@@ -51,6 +51,24 @@ pub enum Engine {
     },
 }
 
+impl Engine {
+    /// What `--log.level debug` calls it: `own` for what is quick, `exact` for the Oniguruma port.
+    pub fn name(self) -> &'static str {
+        match self {
+            Engine::Literal | Engine::Own => "own",
+            Engine::Oniguruma { .. } => "exact",
+        }
+    }
+
+    /// What the expression has that only the exact engine takes.
+    pub fn reason(self) -> Option<&'static str> {
+        match self {
+            Engine::Literal | Engine::Own => None,
+            Engine::Oniguruma { reason } => Some(reason),
+        }
+    }
+}
+
 impl Regex {
     /// Compiles an expression as Ruby's `/pattern/` does: `.` stops at a newline, `^` and `$` are line anchors.
     ///
@@ -310,7 +328,10 @@ mod tests {
         let engine = |pattern| Regex::new(pattern).unwrap().engine();
         assert_eq!(engine("abc"), Engine::Literal);
         assert_eq!(engine(r"(?<n>\w+)\s"), Engine::Own);
-        assert_eq!(engine(r"(a)\1"), Engine::Oniguruma { reason: "back-references" });
+        let exact = engine(r"(a)\1");
+        assert_eq!(exact, Engine::Oniguruma { reason: "back-references" });
+        assert_eq!((exact.name(), exact.reason()), ("exact", Some("back-references")));
+        assert_eq!((engine("a+").name(), engine("a+").reason()), ("own", None));
     }
 
     #[test]

@@ -85,7 +85,11 @@ impl Expressions {
         let mut all = Ok(());
         for pattern in patterns {
             match Grok::compile(library, &pattern.value, options.named_captures_only) {
-                Ok(grok) => expressions.push(Expression::new(grok, options, cx)),
+                Ok(grok) => {
+                    let engine = grok.regex().engine();
+                    cx.log_pattern(&pattern.value, engine.name(), engine.reason());
+                    expressions.push(Expression::new(grok, options, cx));
+                }
                 Err(error) => all = Err(refuse(&error, pattern, cx)),
             }
         }
