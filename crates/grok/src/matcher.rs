@@ -41,6 +41,11 @@ pub trait Matcher: Send + Sync + fmt::Debug {
         Ok(if self.captures_at(subject, start, timeout, &mut captures)? { captures.get(0) } else { None })
     }
 
+    /// Whether the text has what every match has. False is sure, true is not; it costs far less than a search.
+    fn may_match(&self, _subject: &str) -> bool {
+        true
+    }
+
     /// The number of groups, the whole match (group 0) included.
     fn group_count(&self) -> usize;
 

@@ -347,6 +347,11 @@ impl Matcher for OwnMatcher {
         self.search::<false>(subject, start, timeout, None)
     }
 
+    fn may_match(&self, subject: &str) -> bool {
+        // What ignores case and is beyond ASCII is not for this engine.
+        self.ignores_case || self.find_required(subject.as_bytes(), 0).is_some()
+    }
+
     fn group_count(&self) -> usize {
         self.groups
     }

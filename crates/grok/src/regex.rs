@@ -154,6 +154,12 @@ impl Regex {
         self.matcher.captures_at(subject, 0, timeout, captures)
     }
 
+    /// Whether the text has what every match has, a certain word for instance. False is sure, true is not; asking
+    /// costs far less than a search.
+    pub fn may_match(&self, subject: &str) -> bool {
+        self.matcher.may_match(subject)
+    }
+
     /// The named groups in the order in which their names first appear.
     pub fn group_names(&self) -> &[GroupName] {
         self.matcher.group_names()
@@ -332,6 +338,14 @@ mod tests {
         assert_eq!(exact, Engine::Oniguruma { reason: "back-references" });
         assert_eq!((exact.name(), exact.reason()), ("exact", Some("back-references")));
         assert_eq!((engine("a+").name(), engine("a+").reason()), ("own", None));
+    }
+
+    #[test]
+    fn text_that_every_match_has() {
+        let regex = Regex::new(r"\d+ (?:bytes|octets) sent(?: ok)?").unwrap();
+        assert!(regex.may_match("- sent") && !regex.may_match("12 bytes received"));
+        assert!(Regex::new("a|b").unwrap().may_match("-"), "there is none");
+        assert!(Regex::new("(?i)straSSe 1").unwrap().may_match("Straße 1"), "whatever its case");
     }
 
     #[test]
