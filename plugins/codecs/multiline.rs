@@ -86,6 +86,8 @@ impl CodecPlugin for Multiline {
         let library = library(&options.patterns_dir, cx)?;
         let grok = Grok::compile(&library, &options.pattern.value, true)
             .map_err(|error| cx.refuse_at(options.pattern.span, error.to_string()))?;
+        let engine = grok.regex().engine();
+        cx.log_pattern(&options.pattern.value, engine.name(), engine.reason());
         let idle = options.auto_flush_interval.map(|Spanned { value, span }| {
             Duration::try_from_secs_f64(value)
                 .map_err(|_| cx.refuse_at(span, "auto_flush_interval must be a number of seconds"))

@@ -242,9 +242,10 @@ impl Steps<'_, '_> {
         let pattern = if text.contains("%{") {
             Pattern::Template(Template::parse(text))
         } else {
-            Pattern::Fixed(
-                Regex::new(text).map_err(|error| self.cx.refuse_at(pattern.span, error.to_string()))?,
-            )
+            let regex =
+                Regex::new(text).map_err(|error| self.cx.refuse_at(pattern.span, error.to_string()))?;
+            self.cx.log_pattern(text, regex.engine().name(), regex.engine().reason());
+            Pattern::Fixed(regex)
         };
         Ok(Gsub { field, pattern, replacement: Template::parse(&text_of(replacement)) })
     }

@@ -35,6 +35,38 @@ fn a_good_configuration_is_ok() {
 }
 
 #[test]
+fn the_engine_of_each_pattern_is_told() {
+    let text = r#"
+input { stdin { codec => multiline { id => "stack" pattern => "^\s" what => "previous" } } }
+filter {
+  if [message] =~ /^(["']).*\1$/ { drop { } }
+  grok { id => "web" match => { "message" => ["%{COMBINEDAPACHELOG}", "(?<q>['`])x\k<q>"] } }
+  mutate { id => "clean" gsub => ["message", "\d+", "N", "message", "(a)\1", ""] }
+}
+"#;
+    let start = Start::plain(&["-t", "--log.level", "debug", "-f"]);
+    let path = start.file("patterns.conf", text);
+    let finished = start.arg(path).finish();
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+    let told: Vec<&str> =
+        finished.stdout.lines().filter(|line| line.contains("A pattern was compiled.")).collect();
+    assert_eq!(told.len(), 6, "{told:#?}");
+    let says = |words: &[&str]| {
+        let found = told.iter().filter(|line| words.iter().all(|word| line.contains(word))).count();
+        assert_eq!(found, 1, "{words:?} in {told:#?}");
+    };
+    let exact = r#"engine: "exact", reason: "back-references""#;
+    says(&["stack", r#"engine: "own""#]);
+    says(&["patterns.conf:4:", exact]);
+    says(&["web", "COMBINEDAPACHELOG", r#"engine: "own""#]);
+    says(&["web", exact]);
+    says(&["clean", r#"engine: "own""#]);
+    says(&["clean", exact]);
+    let quiet = check(text);
+    assert!(!quiet.stdout.contains("A pattern was compiled."), "{quiet:?}");
+}
+
+#[test]
 fn a_syntax_error_has_a_place() {
     says("input { stdin {} }\nfilter {\n  mutate { add_tag = [ \"a\" ] }\n}\n", &["broken.conf:3:", "=>"]);
 }

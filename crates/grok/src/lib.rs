@@ -9,15 +9,13 @@
 //!   engine, and [`OnigurumaMatcher`] takes the rest, back-references for instance. [`Regex::engine`] tells which.
 //! * [`PatternLibrary`] maps names such as `IPORHOST` to definitions; [`PatternLibrary::legacy`] and
 //!   [`PatternLibrary::ecs_v1`] are the two sets that Logstash ships.
-//! * [`Grok`] is a `%{NAME:field:int}` expression expanded over a library and compiled; a [`GrokList`] is
-//!   several of them tried in order.
+//! * [`Grok`] is a `%{NAME:field:int}` expression expanded over a library and compiled.
 //!
 //! A match writes group offsets into a [`Captures`] that the caller keeps, so matching allocates nothing.
 //! Every search may be given a timeout, because a backtracking engine can need exponential time.
 
 mod grok;
 mod library;
-mod list;
 mod literal;
 mod look_behind;
 mod matcher;
@@ -30,7 +28,6 @@ mod ruby;
 
 pub use grok::{Capture, CaptureType, Grok, GrokError};
 pub use library::{LibraryError, PatternLibrary};
-pub use list::GrokList;
 pub use matcher::{Captures, GroupName, MatchError, Matcher};
 pub use oniguruma::OnigurumaMatcher;
 pub use regex::{Engine, PatternError, Regex, ReplaceError};

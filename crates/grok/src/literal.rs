@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use memchr::memmem::Finder;
 
-use crate::matcher::{Captures, GroupName, MatchError, Matcher};
+use crate::matcher::{Captures, GroupName, MatchError, Matcher, length_is_taken};
 
 /// Characters that mean something in a Ruby expression; `#` and blanks do under `(?x)`, which needs a `(`.
 const SPECIAL: [char; 14] = ['\\', '.', '[', ']', '(', ')', '{', '}', '*', '+', '?', '^', '$', '|'];
@@ -44,6 +44,7 @@ impl Matcher for LiteralMatcher {
         start: usize,
         _timeout: Option<Duration>,
     ) -> Result<Option<Range<usize>>, MatchError> {
+        length_is_taken(subject)?;
         let Some(rest) = subject.get(start..) else { return Ok(None) };
         let found = self.finder.find(rest.as_bytes()).map(|at| start + at);
         Ok(found.map(|at| at..at + self.finder.needle().len()))

@@ -41,6 +41,11 @@ pub trait Matcher: Send + Sync + fmt::Debug {
         Ok(if self.captures_at(subject, start, timeout, &mut captures)? { captures.get(0) } else { None })
     }
 
+    /// Whether the text has what every match has. False is sure, true is not; it costs far less than a search.
+    fn may_match(&self, _subject: &str) -> bool {
+        true
+    }
+
     /// The number of groups, the whole match (group 0) included.
     fn group_count(&self) -> usize;
 
@@ -73,7 +78,16 @@ pub enum MatchError {
 /// Its slots grow to the largest expression seen and are then reused.
 #[derive(Debug, Clone, Default)]
 pub struct Captures {
-    slots: Vec<Option<(usize, usize)>>,
+    /// Beginning and end of each group; [`NOWHERE`] for one that took no part.
+    slots: Vec<u32>,
+}
+
+/// A slot without a position. Texts are shorter than this: see [`length_is_taken`].
+pub(crate) const NOWHERE: u32 = u32::MAX;
+
+/// Refuses texts whose positions would not fit in 31 bits.
+pub(crate) fn length_is_taken(subject: &str) -> Result<(), MatchError> {
+    if i32::try_from(subject.len()).is_ok() { Ok(()) } else { Err(MatchError::TooComplex) }
 }
 
 impl Captures {
@@ -84,7 +98,12 @@ impl Captures {
 
     /// The byte range of a group; `None` when it took no part in the match or does not exist.
     pub fn get(&self, group: usize) -> Option<Range<usize>> {
-        self.slots.get(group).copied().flatten().map(|(start, end)| start..end)
+        match self.slots.get(group * 2..group * 2 + 2) {
+            Some([start, end]) if *start != NOWHERE && *end != NOWHERE => {
+                Some(*start as usize..*end as usize)
+            }
+            _ => None,
+        }
     }
 
     /// The text of a group in the subject that was matched.
@@ -94,7 +113,7 @@ impl Captures {
 
     /// The number of groups of the expression that matched last, the whole match included.
     pub fn len(&self) -> usize {
-        self.slots.len()
+        self.slots.len() / 2
     }
 
     /// True before the first match.
@@ -105,7 +124,16 @@ impl Captures {
     /// Takes over the groups of a match, group 0 first. For engines.
     pub fn fill(&mut self, groups: impl IntoIterator<Item = Option<Range<usize>>>) {
         self.slots.clear();
-        self.slots.extend(groups.into_iter().map(|group| group.map(|range| (range.start, range.end))));
+        for group in groups {
+            let range = group
+                .and_then(|range| Some((u32::try_from(range.start).ok()?, u32::try_from(range.end).ok()?)));
+            self.slots.extend(range.map_or([NOWHERE; 2], |(start, end)| [start, end]));
+        }
+    }
+
+    /// Takes the slots of a match and gives others, to be written to by the next one.
+    pub(crate) fn swap(&mut self, slots: &mut Vec<u32>) {
+        std::mem::swap(&mut self.slots, slots);
     }
 }
 

@@ -17,7 +17,7 @@ use ferroni::regexec::{OnigMatchParam, onig_new_match_param, onig_search_with_pa
 use ferroni::regparse::onig_set_ast_node_limit;
 use ferroni::{Regex as Program, RegexError, Syntax};
 
-use crate::matcher::{Captures, GroupName, MatchError, Matcher};
+use crate::matcher::{Captures, GroupName, MatchError, Matcher, length_is_taken};
 use crate::regex::PatternError;
 use crate::ruby;
 
@@ -67,8 +67,7 @@ impl OnigurumaMatcher {
         if !subject.is_char_boundary(start) {
             return Ok(None);
         }
-        // The engine's offsets have 31 bits.
-        i32::try_from(subject.len()).map_err(|_| MatchError::TooComplex)?;
+        length_is_taken(subject)?;
         // The engine's own captures would count references to the program, which all workers share.
         thread_local! {
             static REGION: Cell<Option<OnigRegion>> = const { Cell::new(None) };

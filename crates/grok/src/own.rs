@@ -35,11 +35,11 @@ use memchr::{memchr, memchr2, memchr3};
 use self::budget::{Budget, Halt};
 use self::bytes::END;
 use self::class::CharSet;
-use self::machine::{Machine, NOWHERE, Scratch, width};
+use self::machine::{Machine, Scratch, width};
 use self::program::Program;
 use self::tree::{Assert, INFINITE, Node};
 use self::tried::Tried;
-use crate::matcher::{Captures, GroupName, MatchError, Matcher};
+use crate::matcher::{Captures, GroupName, MatchError, Matcher, length_is_taken};
 use crate::oniguruma::OnigurumaMatcher;
 use crate::regex::PatternError;
 use crate::ruby;
@@ -124,21 +124,20 @@ impl OwnMatcher {
         exact.as_ref().map(Some).ok_or(MatchError::TooComplex)
     }
 
-    /// Searches, and gives the groups of a match, or only its bounds unless `SAVE`, to `read`.
-    fn search<const SAVE: bool, T>(
+    /// Searches, and gives the bounds of a match; its groups go to `captures`, if there are any.
+    fn search<const SAVE: bool>(
         &self,
         subject: &str,
         start: usize,
         timeout: Option<Duration>,
-        read: impl FnOnce(Range<usize>, &[u32]) -> T,
-    ) -> Result<Option<T>, MatchError> {
+        captures: Option<&mut Captures>,
+    ) -> Result<Option<Range<usize>>, MatchError> {
         if !subject.is_char_boundary(start) {
             return Ok(None);
         }
-        // Positions have 31 bits.
-        i32::try_from(subject.len()).map_err(|_| MatchError::TooComplex)?;
+        length_is_taken(subject)?;
         thread_local! {
-            static SCRATCH: Cell<Scratch> = Cell::default();
+            static SCRATCH: Cell<Scratch> = const { Cell::new(Scratch::new()) };
         }
         let mut scratch = SCRATCH.take();
         let budget = Budget::new(timeout);
@@ -153,10 +152,12 @@ impl OwnMatcher {
         machine.prepare(if SAVE { self.groups } else { 0 });
         let patient = timeout.is_none_or(|timeout| timeout >= PATIENT);
         let found = self.first_match::<SAVE>(&mut machine, patient);
-        let result = found.map(|found| found.map(|range| read(range, &scratch.slots)));
+        if let (Ok(Some(range)), Some(captures)) = (&found, captures) {
+            scratch.hand_over(range, captures);
+        }
         scratch.trim();
         SCRATCH.set(scratch);
-        result
+        found
     }
 
     fn first_match<const SAVE: bool>(
@@ -331,14 +332,7 @@ impl Matcher for OwnMatcher {
         if let Some(exact) = self.instead(subject)? {
             return exact.captures_at(subject, start, timeout, captures);
         }
-        let fill = |whole: Range<usize>, slots: &[u32]| {
-            let groups = slots.chunks_exact(2).skip(1).map(|slots| match slots {
-                [start, end] if *start != NOWHERE && *end != NOWHERE => Some(*start as usize..*end as usize),
-                _ => None,
-            });
-            captures.fill(std::iter::once(Some(whole)).chain(groups));
-        };
-        Ok(self.search::<true, ()>(subject, start, timeout, fill)?.is_some())
+        Ok(self.search::<true>(subject, start, timeout, Some(captures))?.is_some())
     }
 
     fn find_at(
@@ -350,7 +344,12 @@ impl Matcher for OwnMatcher {
         if let Some(exact) = self.instead(subject)? {
             return exact.find_at(subject, start, timeout);
         }
-        self.search::<false, _>(subject, start, timeout, |whole, _| whole)
+        self.search::<false>(subject, start, timeout, None)
+    }
+
+    fn may_match(&self, subject: &str) -> bool {
+        // What ignores case and is beyond ASCII is not for this engine.
+        self.ignores_case || self.find_required(subject.as_bytes(), 0).is_some()
     }
 
     fn group_count(&self) -> usize {
@@ -400,6 +399,11 @@ mod tests {
         assert!(matcher.exact.get().is_none());
         assert_eq!(matcher.find_at("Straße", 0, None), Ok(Some(0..7)));
         assert!(matcher.exact.get().is_some());
+    }
+
+    #[test]
+    fn a_choice_takes_no_half_character() {
+        assert_eq!(groups("(?>|éx|é)[bA-Z]|1a", "ßb"), Some(vec![Some("b".to_owned())]));
     }
 
     #[test]

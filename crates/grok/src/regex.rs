@@ -51,6 +51,24 @@ pub enum Engine {
     },
 }
 
+impl Engine {
+    /// What `--log.level debug` calls it: `own` for what is quick, `exact` for the Oniguruma port.
+    pub fn name(self) -> &'static str {
+        match self {
+            Engine::Literal | Engine::Own => "own",
+            Engine::Oniguruma { .. } => "exact",
+        }
+    }
+
+    /// What the expression has that only the exact engine takes.
+    pub fn reason(self) -> Option<&'static str> {
+        match self {
+            Engine::Literal | Engine::Own => None,
+            Engine::Oniguruma { reason } => Some(reason),
+        }
+    }
+}
+
 impl Regex {
     /// Compiles an expression as Ruby's `/pattern/` does: `.` stops at a newline, `^` and `$` are line anchors.
     ///
@@ -73,7 +91,7 @@ impl Regex {
             let message = format!("the expression is longer than {PATTERN_BYTES_MAX} bytes");
             return Err(PatternError::new(pattern, &message, None));
         }
-        if pattern.contains("(?<") {
+        if pattern.contains("(?<=") || pattern.contains("(?<!") {
             look_behind::check(pattern)?;
         }
         let (matcher, engine) = choose(pattern, dot_all)?;
@@ -134,6 +152,12 @@ impl Regex {
         captures: &mut Captures,
     ) -> Result<bool, MatchError> {
         self.matcher.captures_at(subject, 0, timeout, captures)
+    }
+
+    /// Whether the text has what every match has, a certain word for instance. False is sure, true is not; asking
+    /// costs far less than a search.
+    pub fn may_match(&self, subject: &str) -> bool {
+        self.matcher.may_match(subject)
     }
 
     /// The named groups in the order in which their names first appear.
@@ -310,7 +334,18 @@ mod tests {
         let engine = |pattern| Regex::new(pattern).unwrap().engine();
         assert_eq!(engine("abc"), Engine::Literal);
         assert_eq!(engine(r"(?<n>\w+)\s"), Engine::Own);
-        assert_eq!(engine(r"(a)\1"), Engine::Oniguruma { reason: "back-references" });
+        let exact = engine(r"(a)\1");
+        assert_eq!(exact, Engine::Oniguruma { reason: "back-references" });
+        assert_eq!((exact.name(), exact.reason()), ("exact", Some("back-references")));
+        assert_eq!((engine("a+").name(), engine("a+").reason()), ("own", None));
+    }
+
+    #[test]
+    fn text_that_every_match_has() {
+        let regex = Regex::new(r"\d+ (?:bytes|octets) sent(?: ok)?").unwrap();
+        assert!(regex.may_match("- sent") && !regex.may_match("12 bytes received"));
+        assert!(Regex::new("a|b").unwrap().may_match("-"), "there is none");
+        assert!(Regex::new("(?i)straSSe 1").unwrap().may_match("Straße 1"), "whatever its case");
     }
 
     #[test]

@@ -99,6 +99,19 @@ impl BuildContext<'_> {
         self.diagnostics.push(Diagnostic::warning(text).at(self.span, "here"));
     }
 
+    /// Says at debug level which engine runs a pattern, and why if it is the slower one.
+    pub fn log_pattern(&self, pattern: &str, engine: &str, reason: Option<&str>) {
+        let (kind, name) = self.plugin;
+        tracing::debug!(
+            plugin.id = &*self.id,
+            plugin = %format_args!("{kind} {name}"),
+            pattern,
+            engine,
+            reason,
+            "A pattern was compiled."
+        );
+    }
+
     /// The codec of an option.
     pub fn codec(&mut self, conf: &CodecConf) -> BuildResult<Arc<dyn CodecFactory>> {
         match self.registry.build(&conf.block, self.pipeline, self.bus, self.diagnostics)?.maker {

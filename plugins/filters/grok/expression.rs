@@ -85,7 +85,11 @@ impl Expressions {
         let mut all = Ok(());
         for pattern in patterns {
             match Grok::compile(library, &pattern.value, options.named_captures_only) {
-                Ok(grok) => expressions.push(Expression::new(grok, options, cx)),
+                Ok(grok) => {
+                    let engine = grok.regex().engine();
+                    cx.log_pattern(&pattern.value, engine.name(), engine.reason());
+                    expressions.push(Expression::new(grok, options, cx));
+                }
                 Err(error) => all = Err(refuse(&error, pattern, cx)),
             }
         }
@@ -131,10 +135,14 @@ impl Expressions {
     ) -> Result<bool, Stop> {
         let clock = rules.timeout.start();
         let mut matched = false;
+        // One pattern alone usually matches. Of several most don't, and a word that they must have shows it sooner.
+        let sift = self.expressions.len() > 1;
         for expression in &self.expressions {
-            matched = expression
-                .matches(subject.text(event), clock, captures)
-                .map_err(|error| self.stopped(error, expression, subject.text(event)))?;
+            let text = subject.text(event);
+            matched = (!sift || expression.grok.regex().may_match(text))
+                && expression
+                    .matches(text, clock, captures)
+                    .map_err(|error| self.stopped(error, expression, text))?;
             if matched {
                 expression.store(event, subject, rules.keep_empty, captures)?;
                 if rules.break_on_match {

@@ -97,6 +97,8 @@ impl Scratch {
             return Ok(known.clone());
         }
         let regex = Regex::new(&self.pattern)?;
+        let (engine, reason) = (regex.engine().name(), regex.engine().reason());
+        tracing::debug!(pattern = self.pattern, engine, reason, limited = true, "A pattern was compiled.");
         if self.patterns.len() >= PATTERNS_MAX {
             self.patterns.clear();
         }

@@ -125,6 +125,11 @@ impl CharSet {
         self.high == [(0x80, LAST)]
     }
 
+    /// A bit for each ASCII character in the set.
+    pub(super) fn ascii(&self) -> u128 {
+        self.ascii
+    }
+
     pub(super) fn has_ascii(&self, byte: u8) -> bool {
         byte < 0x80 && self.ascii >> byte & 1 != 0
     }

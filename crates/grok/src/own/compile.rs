@@ -5,18 +5,16 @@
 //! of its own has one end, and of two ways with different first bytes one is open. Such steps leave nothing to come
 //! back to, and most expressions for log lines then hardly ever go back.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use super::bytes::{Bytes, Next};
 use super::class::CharSet;
-use super::first::{ascii, asserted, first, follow_of, with_inner};
+use super::first::{asserted, first, follow_of, with_inner};
 use super::parse::Unsupported;
-use super::program::{Count, Instruction, Kind, Op, Place, Probe, Program, Run};
+use super::program::{Count, INSTRUCTIONS_MAX, Instruction, Kind, Op, Place, Probe, Program, Run, Slot};
 use super::simplify::one_character;
 use super::tree::{Assert, INFINITE, Node, Repeat};
 
-/// Instructions of a program; larger ones are left to the other engine.
-const INSTRUCTIONS_MAX: usize = u16::MAX as usize;
 /// A repeat is written out when its copies are not larger than this together.
 const WRITTEN_OUT_MAX: usize = 200;
 
@@ -26,9 +24,11 @@ const DECIDED_MAX: usize = 40;
 /// Compiles an expression.
 pub(super) fn compile(node: &Node) -> Result<Program, Unsupported> {
     let mut compiler = Compiler::default();
-    let end = compiler.emit(Op::Match, 0);
-    let entry = compiler.node(node, Rest { place: end, next: Next::SURE })?;
+    let entry = compiler.whole(node)?;
     let mut program = compiler.program;
+    if program.code.len() > INSTRUCTIONS_MAX {
+        return Err(Unsupported("a very large expression"));
+    }
     program.entry = entry.place;
     program.first = entry.next.any();
     Ok(program)
@@ -41,11 +41,24 @@ struct Rest {
     next: Next,
 }
 
+/// An alternation or repeat that has been compiled.
+struct Known<'n> {
+    node: &'n Node,
+    next: Next,
+    strict: bool,
+    inside: usize,
+    /// What came of it, and the choices in it.
+    way: Rest,
+    choices: usize,
+    /// Instructions once it was compiled.
+    code: usize,
+}
+
 #[derive(Default)]
-struct Compiler {
+struct Compiler<'n> {
     program: Program,
     /// Sets in tables, pairs of them in the same one.
-    probes: HashMap<(Bytes, Option<Bytes>), (Probe, u8)>,
+    probes: BTreeMap<(Bytes, Option<Bytes>), (Probe, u8)>,
     /// Bits used in the last table.
     bits: u32,
     /// Instructions that leave something to come back to.
@@ -54,12 +67,30 @@ struct Compiler {
     strict: bool,
     /// How many nodes are around inside of which registers matter.
     inside: usize,
+    /// How many nodes are around that may match without this one, or match it several times.
+    maybe: usize,
+    /// By the place that comes after it, for what is written several times to be compiled once.
+    known: BTreeMap<Place, Vec<Known<'n>>>,
 }
 
-impl Compiler {
+impl<'n> Compiler<'n> {
+    fn whole(&mut self, node: &'n Node) -> Result<Rest, Unsupported> {
+        let end = self.emit(Op::Match, 0);
+        self.node(node, Rest { place: end, next: Next::SURE })
+    }
+
     fn emit(&mut self, op: Op, next: Place) -> Place {
         let place = self.program.code.len() as Place;
-        self.program.code.push(Instruction { op, next });
+        let mut instruction = Instruction::new(op, next);
+        // What only goes on can note the position too.
+        if let Some(after) = self.program.code.get(next as usize)
+            && let (Op::Save(slot), Slot::NONE) = (after.op, after.save)
+            && op.only_goes_on()
+        {
+            instruction.set_next(after.next());
+            instruction.save = slot;
+        }
+        self.program.code.push(instruction);
         self.program.depends.push(self.inside > 0);
         place
     }
@@ -75,7 +106,7 @@ impl Compiler {
         self.program.registers as u32 - 1
     }
 
-    fn node(&mut self, node: &Node, rest: Rest) -> Result<Rest, Unsupported> {
+    fn node(&mut self, node: &'n Node, rest: Rest) -> Result<Rest, Unsupported> {
         if self.program.code.len() > INSTRUCTIONS_MAX - 600 {
             return Err(Unsupported("a very large expression"));
         }
@@ -90,20 +121,59 @@ impl Compiler {
                 }
                 rest
             }
-            Node::Alt(nodes) => self.alternatives(nodes, rest)?,
-            Node::Repeat(repeat) => self.repeat(repeat, rest)?,
+            Node::Alt(nodes) => self.once(node, rest, |this| this.alternatives(nodes, rest))?,
+            Node::Repeat(repeat) => match one_character(&repeat.node) {
+                Some(set) => self.run(&set, repeat, rest),
+                None => self.once(node, rest, |this| this.repeat(repeat, rest))?,
+            },
             Node::Capture(number, node) => {
-                let slot = *number as u32 * 2;
-                let end = self.emit(Op::Save(slot + 1), rest.place);
+                let slot =
+                    |number| Slot::new(number, self.maybe == 0).ok_or(Unsupported("thousands of groups"));
+                let (begin, end) = (slot(number * 2)?, slot(number * 2 + 1)?);
+                let end = self.emit(Op::Save(end), rest.place);
                 let body = self.node(node, Rest { place: end, ..rest })?;
-                Rest { place: self.emit(Op::Save(slot), body.place), next: body.next }
+                Rest { place: self.emit(Op::Save(begin), body.place), next: body.next }
             }
             Node::Group(node, _) => self.node(node, rest)?,
             Node::Atomic(node) => self.atomic(node, rest)?,
-            Node::Ahead { negate, node } => self.ahead(*negate, node, rest)?,
+            Node::Ahead { negate, node } => self.perhaps(|this| this.ahead(*negate, node, rest))?,
             Node::Behind { negate, alternatives } => self.behind(*negate, alternatives, rest)?,
             Node::Assert(assert) => self.assert(*assert, rest),
         })
+    }
+
+    /// Compiles what a match may do without.
+    fn perhaps(
+        &mut self,
+        build: impl FnOnce(&mut Self) -> Result<Rest, Unsupported>,
+    ) -> Result<Rest, Unsupported> {
+        self.maybe += 1;
+        let way = build(self);
+        self.maybe -= 1;
+        way
+    }
+
+    /// Compiles a node, unless the same one was compiled before for the same that comes after it.
+    fn once(
+        &mut self,
+        node: &'n Node,
+        rest: Rest,
+        build: impl FnOnce(&mut Self) -> Result<Rest, Unsupported>,
+    ) -> Result<Rest, Unsupported> {
+        let (strict, inside, next) = (self.strict, self.inside, rest.next);
+        let same = |known: &&Known<'_>| {
+            (known.strict, known.inside) == (strict, inside) && known.next == next && known.node == node
+        };
+        if let Some(known) = self.known.get(&rest.place).and_then(|known| known.iter().find(same)) {
+            self.choices += known.choices;
+            return Ok(known.way);
+        }
+        let choices = self.choices;
+        let way = self.perhaps(build)?;
+        let (choices, code) = (self.choices - choices, self.program.code.len());
+        let known = Known { node, next, strict, inside, way, choices, code };
+        self.known.entry(rest.place).or_default().push(known);
+        Ok(way)
     }
 
     // ---- characters
@@ -172,10 +242,8 @@ impl Compiler {
         let (bit, other) = (1_u8 << self.bits, if second.is_some() { 2_u8 << self.bits } else { 0 });
         self.bits += needed;
         if let Some(table) = self.program.tables.last_mut() {
-            for (byte, bits) in table.iter_mut().enumerate() {
-                *bits |= if first.has(byte) { bit } else { 0 };
-                *bits |= if second.is_some_and(|set| set.has(byte)) { other } else { 0 };
-            }
+            first.mark(table, bit);
+            second.inspect(|set| set.mark(table, other));
         }
         let entry = (Probe { table: self.program.tables.len() as u16 - 1, mask: bit }, other);
         self.probes.insert((first, second), entry);
@@ -191,9 +259,32 @@ impl Compiler {
         }
         let (one, two) = (first.next.any(), second.next.any());
         let (probe, next_mask) = self.pair(one, two);
-        let op = Op::Fork { first: first.place, table: probe.table, first_mask: probe.mask, next_mask };
+        let op = self.fork_op(&first, probe, next_mask);
         self.choices += usize::from(one.meets(&two) || self.is_taken_early(&first));
         Rest { place: self.emit(op, second.place), next: first.next.or(second.next) }
+    }
+
+    /// The step for a choice. The first way begins behind its first character where the choice has seen all of it.
+    fn fork_op(&self, first: &Rest, probe: Probe, next_mask: u8) -> Op {
+        let (table, first_mask) = (probe.table, probe.mask);
+        let taken =
+            |step: &&Instruction| step.save == Slot::NONE && self.takes_one_of(step.op, &first.next.any());
+        match self.program.code.get(first.place as usize).filter(taken) {
+            Some(step) => Op::ForkTake { first: step.next(), table, first_mask, next_mask },
+            None => Op::Fork { first: first.place, table, first_mask, next_mask },
+        }
+    }
+
+    /// Whether a step takes each of these bytes, and no more than that.
+    fn takes_one_of(&self, op: Op, bytes: &Bytes) -> bool {
+        match op {
+            Op::Byte(byte) => *bytes == Bytes::of(byte),
+            Op::Ascii(probe) => {
+                let table = self.program.tables.get(usize::from(probe.table));
+                table.is_some_and(|table| bytes.is_marked(table, probe.mask))
+            }
+            _ => false,
+        }
     }
 
     /// Whether an atomic group might take this way to its end where what follows wants another one.
@@ -201,7 +292,7 @@ impl Compiler {
         self.strict && way.next.through
     }
 
-    fn alternatives(&mut self, nodes: &[Node], rest: Rest) -> Result<Rest, Unsupported> {
+    fn alternatives(&mut self, nodes: &'n [Node], rest: Rest) -> Result<Rest, Unsupported> {
         let mut ways = Vec::with_capacity(nodes.len());
         for node in nodes {
             let way = self.node(node, rest)?;
@@ -223,26 +314,16 @@ impl Compiler {
         let fail = self.emit(Op::Fail, 0);
         let early = ways.iter().rev().skip(1).any(|way| self.is_taken_early(way));
         self.choices += usize::from(early);
-        let firsts: Vec<Bytes> = ways.iter().map(|way| way.next.any()).collect();
-        let mut chains: HashMap<Vec<Place>, Place> = HashMap::new();
-        let mut table = [0_u16; 257];
-        for (byte, target) in table.iter_mut().enumerate() {
-            let open: Vec<Place> = ways
-                .iter()
-                .zip(&firsts)
-                .filter(|(_, first)| first.has(byte))
-                .map(|(way, _)| way.place)
-                .collect();
-            let place = match (open.as_slice(), chains.get(&open)) {
-                ([], _) => fail,
-                (_, Some(place)) => *place,
-                (places, None) => {
-                    let place = self.chain(places);
-                    chains.insert(open, place);
-                    place
-                }
-            };
-            *target = u16::try_from(place).map_err(|_| Unsupported("a very large expression"))?;
+        let mut places = Vec::new();
+        for (bytes, open) in open_ways(ways) {
+            let place = if open.is_empty() { fail } else { self.chain(&open) };
+            places.push((bytes, u16::try_from(place).map_err(|_| Unsupported("a very large expression"))?));
+        }
+        // Most bytes belong to one set, usually those that fail.
+        let most = places.iter().max_by_key(|(bytes, _)| bytes.count()).map_or(0, |(_, place)| *place);
+        let mut table = [most; 257];
+        for (bytes, place) in places.into_iter().filter(|(_, place)| *place != most) {
+            bytes.fill(&mut table, place);
         }
         self.program.dispatches.push(table);
         let place = self.emit(Op::Dispatch(self.program.dispatches.len() as u32 - 1), fail);
@@ -259,11 +340,8 @@ impl Compiler {
 
     // ---- repeats
 
-    fn repeat(&mut self, repeat: &Repeat, rest: Rest) -> Result<Rest, Unsupported> {
+    fn repeat(&mut self, repeat: &'n Repeat, rest: Rest) -> Result<Rest, Unsupported> {
         let Repeat { node, min, max, greedy } = repeat;
-        if let Some(set) = one_character(node) {
-            return Ok(self.run(&set, repeat, rest));
-        }
         let copies = if *max == INFINITE { *min } else { *max };
         let size = node.size().saturating_mul(copies as usize);
         if copies > 1 && size > WRITTEN_OUT_MAX {
@@ -288,7 +366,7 @@ impl Compiler {
     }
 
     /// `(?:...)*`
-    fn endless(&mut self, node: &Node, greedy: bool, rest: Rest) -> Result<Rest, Unsupported> {
+    fn endless(&mut self, node: &'n Node, greedy: bool, rest: Rest) -> Result<Rest, Unsupported> {
         if !greedy && rest.next.sure {
             return Ok(rest);
         }
@@ -313,15 +391,15 @@ impl Compiler {
         let (probe, next_mask) = self.pair(one.next.any(), two.next.any());
         let meet = one.next.any().meets(&two.next.any());
         self.choices += usize::from(meet || self.is_taken_early(&one));
-        let fork = Op::Fork { first: one.place, table: probe.table, first_mask: probe.mask, next_mask };
+        let fork = self.fork_op(&one, probe, next_mask);
         if let Some(instruction) = self.program.code.get_mut(head as usize) {
-            *instruction = Instruction { op: fork, next: two.place };
+            *instruction = Instruction::new(fork, two.place);
         }
         Ok(Rest { place: head, next: body.next.or(rest.next) })
     }
 
     /// A repeat whose rounds are counted while matching.
-    fn counted(&mut self, repeat: &Repeat, rest: Rest) -> Result<Rest, Unsupported> {
+    fn counted(&mut self, repeat: &'n Repeat, rest: Rest) -> Result<Rest, Unsupported> {
         let register = self.register();
         let inside = first(&repeat.node, Next::never()).or(rest.next).blurred().unsure();
         self.inside += 1;
@@ -347,6 +425,10 @@ impl Compiler {
             self.choices += usize::from(self.is_taken_early(&rest));
         }
         if (min, max) == (0, 1) {
+            if one_end && set.is_ascii() && !rest.next.sure {
+                let op = Op::Optional(self.probe(leading));
+                return Rest { place: self.emit(op, rest.place), next };
+            }
             let one = self.one(set, rest);
             return self.choose(one, rest, greedy);
         }
@@ -376,7 +458,7 @@ impl Compiler {
             if *set == CharSet::all() {
                 return Op::Rest { min: min as u8 };
             }
-            let outside = Bytes::ALL.without(&leading).without(&Bytes::AT_END);
+            let outside = Bytes::ALL.without(&with_inner(leading, kind)).without(&Bytes::AT_END);
             if let Some(few) = outside.few() {
                 let byte = |at: usize| few.get(at).or(few.first()).copied().unwrap_or_default();
                 let bytes = [byte(0), byte(1), byte(2)];
@@ -388,7 +470,10 @@ impl Compiler {
             let probe = self.probe(with_inner(leading, kind));
             return if min == 0 { Op::Star(probe) } else { Op::Plus(probe) };
         }
-        Op::Span(self.push_run(set, leading, min, max, Bytes::ALL))
+        match (kind, u8::try_from(min), u8::try_from(max)) {
+            (Kind::Ascii, Ok(min), Ok(max)) => Op::Few { probe: self.probe(leading), min, max },
+            _ => Op::Span(self.push_run(set, leading, min, max, Bytes::ALL)),
+        }
     }
 
     fn push_run(&mut self, set: &CharSet, leading: Bytes, min: u32, max: u32, follow: Bytes) -> u32 {
@@ -410,7 +495,7 @@ impl Compiler {
 
     fn assert(&mut self, assert: Assert, rest: Rest) -> Rest {
         let next = asserted(assert, rest.next);
-        let (word, beyond) = (Bytes::word(), Bytes::ALL.without(&ascii()));
+        let (word, beyond) = (Bytes::WORD, Bytes::BEYOND);
         let op = match assert {
             // Beyond ASCII the bytes do not tell.
             Assert::AfterWord if next.after_word.meets(&beyond) => Op::Assert(Assert::WordBoundary),
@@ -424,7 +509,7 @@ impl Compiler {
         Rest { place: self.emit(op, rest.place), next }
     }
 
-    fn atomic(&mut self, node: &Node, rest: Rest) -> Result<Rest, Unsupported> {
+    fn atomic(&mut self, node: &'n Node, rest: Rest) -> Result<Rest, Unsupported> {
         let next = first(node, rest.next);
         // Where what follows decides every choice, there is nothing to forget.
         if let Some(place) = self.decided(node, rest)? {
@@ -448,7 +533,7 @@ impl Compiler {
     }
 
     /// Compiles an atomic group as if it were none, if no choice is left then.
-    fn decided(&mut self, node: &Node, rest: Rest) -> Result<Option<Place>, Unsupported> {
+    fn decided(&mut self, node: &'n Node, rest: Rest) -> Result<Option<Place>, Unsupported> {
         if node.size() > DECIDED_MAX {
             return Ok(None);
         }
@@ -463,6 +548,7 @@ impl Compiler {
         self.choices = choices;
         self.program.code.truncate(code);
         self.program.depends.truncate(code);
+        self.known.values_mut().for_each(|known| known.retain(|known| known.code <= code));
         Ok(None)
     }
 
@@ -474,9 +560,11 @@ impl Compiler {
             }
         };
         for instruction in self.program.code.iter_mut().skip(old as usize + 1) {
-            change(&mut instruction.next);
+            let mut next = instruction.next();
+            change(&mut next);
+            instruction.set_next(next);
             match &mut instruction.op {
-                Op::Fork { first, .. } | Op::Try { first } => change(first),
+                Op::Fork { first, .. } | Op::ForkTake { first, .. } | Op::Try { first } => change(first),
                 Op::EnterNot { after, .. } => change(after),
                 Op::Check { exit, .. } => change(exit),
                 _ => {}
@@ -491,7 +579,7 @@ impl Compiler {
         }
     }
 
-    fn ahead(&mut self, negate: bool, node: &Node, rest: Rest) -> Result<Rest, Unsupported> {
+    fn ahead(&mut self, negate: bool, node: &'n Node, rest: Rest) -> Result<Rest, Unsupported> {
         let place = rest.place;
         if let Some(set) = one_character(node).filter(|set| set.is_ascii() || set.has_all_high()) {
             let leading = Bytes::leading(&set);
@@ -536,7 +624,13 @@ impl Compiler {
             let leave = self.emit(Op::LeaveNot { register }, 0);
             let body = body(self, leave)?;
             self.inside -= 1;
-            let place = self.emit(Op::EnterNot { register, after: rest.place }, body.place);
+            let mut place = self.emit(Op::EnterNot { register, after: rest.place }, body.place);
+            let (one, two) = (body.next.any(), Bytes::ALL.without(&body.next.any()));
+            if !two.is_empty() {
+                let (probe, next_mask) = self.pair(one, two);
+                let op = Op::Fork { first: place, table: probe.table, first_mask: probe.mask, next_mask };
+                place = self.emit(op, rest.place);
+            }
             return Ok(Rest { place, next: rest.next.unsure() });
         }
         // The second register holds the position.
@@ -557,7 +651,7 @@ impl Compiler {
     fn behind(
         &mut self,
         negate: bool,
-        alternatives: &[(usize, Node)],
+        alternatives: &'n [(usize, Node)],
         rest: Rest,
     ) -> Result<Rest, Unsupported> {
         let sets: Option<Vec<CharSet>> = alternatives.iter().map(|(_, node)| one_character(node)).collect();
@@ -585,6 +679,28 @@ impl Compiler {
     }
 }
 
+/// Which ways are open for which bytes: sets without a byte in common, all of them together everything.
+fn open_ways(ways: &[Rest]) -> Vec<(Bytes, Vec<Place>)> {
+    let mut parts = vec![(Bytes::ALL, Vec::new())];
+    for way in ways {
+        let first = way.next.any();
+        let mut closed = Vec::new();
+        for (bytes, open) in &mut parts {
+            let (inside, outside) = (*bytes & first, bytes.without(&first));
+            if inside.is_empty() {
+                continue;
+            }
+            if !outside.is_empty() {
+                closed.push((outside, open.clone()));
+            }
+            *bytes = inside;
+            open.push(way.place);
+        }
+        parts.append(&mut closed);
+    }
+    parts
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -595,8 +711,7 @@ mod tests {
     fn choices(text: &str) -> usize {
         let node = simplify(parse(text, false, true).unwrap().node);
         let mut compiler = Compiler::default();
-        let end = compiler.emit(Op::Match, 0);
-        compiler.node(&node, Rest { place: end, next: Next::SURE }).unwrap();
+        compiler.whole(&node).unwrap();
         compiler.choices
     }
 
@@ -621,6 +736,16 @@ mod tests {
         for text in ["[a-z]+a", ".*x", "a?a", "(?:a|ab)b", "(?:ab)*a", "[0-9]*?1", r"[a-z]*\b"] {
             assert!(choices(text) > 0, "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_written_twice_is_compiled_once() {
+        let size =
+            |text: &str| compile(&simplify(parse(text, false, true).unwrap().node)).unwrap().code.len();
+        let (part, copies) = ("(?:bc|de|fg)", 3);
+        let all: Vec<String> = (0..copies).map(|digit| format!("{digit}{part}")).collect();
+        // A digit each, and what chooses between them.
+        assert_eq!(size(&all.join("|")), size(part) + copies + 2);
     }
 
     #[test]

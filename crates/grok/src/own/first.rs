@@ -6,16 +6,12 @@ use super::tree::{Assert, Node};
 
 /// With the bytes inside of characters, for sets that have all characters beyond ASCII.
 pub(super) fn with_inner(leading: Bytes, kind: Kind) -> Bytes {
-    let mut bytes = leading;
-    if kind == Kind::Wide {
-        (0x80..=0xFF).for_each(|byte| bytes.add(byte));
-    }
-    bytes
+    if kind == Kind::Wide { leading | Bytes::BEYOND } else { leading }
 }
 
 /// What may come after a run, one of whose characters, or anything if there may be none, stands before.
 pub(super) fn follow_of(leading: &Bytes, min: u32, next: &Next) -> Bytes {
-    let word = Bytes::word();
+    let word = Bytes::WORD;
     if min > 0 && leading.is_within(&word) {
         next.after_word
     } else if min > 0 && !leading.meets(&word) {
@@ -27,31 +23,22 @@ pub(super) fn follow_of(leading: &Bytes, min: u32, next: &Next) -> Bytes {
 
 /// What may come where a condition stands.
 pub(super) fn asserted(assert: Assert, next: Next) -> Next {
-    let word = Bytes::word();
+    let word = Bytes::WORD;
     match assert {
         Assert::TextEnd => next.only(&Bytes::AT_END),
         Assert::LineEnd | Assert::TextEndOrNewline => next.only(&(Bytes::AT_END | Bytes::of(b'\n'))),
         Assert::LineStart | Assert::TextStart | Assert::SearchStart => next.unsure(),
         // A character beyond ASCII may be a letter or not.
         Assert::AfterOther => {
-            let beyond = Bytes::ALL.without(&ascii());
-            Next { after_other: next.after_other & (word | beyond), ..next.unsure() }
+            Next { after_other: next.after_other & (word | Bytes::BEYOND), ..next.unsure() }
         }
         Assert::WordBoundary | Assert::AfterWord => {
             Next { after_word: next.after_word.without(&word), ..next.unsure() }
         }
         Assert::NoWordBoundary => {
-            let beyond = Bytes::ALL.without(&word).without(&ascii());
-            Next { after_word: next.after_word & (word | beyond), ..next.unsure() }
+            Next { after_word: next.after_word & (word | Bytes::BEYOND), ..next.unsure() }
         }
     }
-}
-
-/// Bytes of ASCII, and the end.
-pub(super) fn ascii() -> Bytes {
-    let mut bytes = Bytes::AT_END;
-    (0..0x80).for_each(|byte| bytes.add(byte));
-    bytes
 }
 
 /// What a node may begin with when `next` may come after it.

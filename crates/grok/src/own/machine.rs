@@ -9,6 +9,8 @@
     reason = "places and numbers come from the compiler; positions never pass the end of the text"
 )]
 
+use std::ops::Range;
+
 use ferroni::encodings::ONIG_ENCODING_UTF8;
 use ferroni::oniguruma::ONIGENC_CTYPE_WORD;
 use ferroni::regenc::Encoding;
@@ -16,10 +18,10 @@ use memchr::{memchr, memchr2, memchr3, memrchr};
 
 use super::budget::{Budget, Halt};
 use super::bytes::END;
-use super::program::{Count, Kind, Op, Place, Probe, Program, Run};
+use super::program::{Count, Kind, Op, Place, Probe, Program, Run, Slot};
 use super::tree::{Assert, INFINITE};
 use super::tried::Tried;
-use crate::matcher::MatchError;
+use crate::matcher::{Captures, MatchError, NOWHERE};
 
 /// Entries (16 bytes each) of the stack that a search may use.
 const STACK_ENTRIES_MAX: usize = 8_000_000;
@@ -27,23 +29,35 @@ const STACK_ENTRIES_MAX: usize = 8_000_000;
 const STACK_ENTRIES_KEPT: usize = 1 << 16;
 /// So many characters in a run count as one step.
 const RUN_BYTES_PER_STEP: usize = 1 << 7;
-/// A slot without a position.
-pub(super) const NOWHERE: u32 = u32::MAX;
 
 /// What a search writes to, kept for the next one.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     stack: Vec<Frame>,
     /// Two positions for each group, its beginning and end.
-    pub(super) slots: Vec<u32>,
+    slots: Vec<u32>,
     registers: Vec<u32>,
 }
 
 impl Scratch {
+    pub(super) const fn new() -> Self {
+        Self { stack: Vec::new(), slots: Vec::new(), registers: Vec::new() }
+    }
+
+    /// Gives the groups of a match to `captures`.
+    pub(super) fn hand_over(&mut self, whole: &Range<usize>, captures: &mut Captures) {
+        if let Some([start, end]) = self.slots.get_mut(..2) {
+            (*start, *end) = (whole.start as u32, whole.end as u32);
+        }
+        captures.swap(&mut self.slots);
+    }
+
     /// Gives back what an unusual search took.
     pub(super) fn trim(&mut self) {
-        self.stack.clear();
-        self.stack.shrink_to(STACK_ENTRIES_KEPT);
+        if self.stack.capacity() > STACK_ENTRIES_KEPT {
+            self.stack.clear();
+            self.stack.shrink_to(STACK_ENTRIES_KEPT);
+        }
     }
 }
 
@@ -77,8 +91,6 @@ pub(super) struct Machine<'a> {
 impl Machine<'_> {
     /// Makes room for the program's groups.
     pub(super) fn prepare(&mut self, groups: usize) {
-        self.scratch.stack.clear();
-        self.scratch.slots.clear();
         self.scratch.slots.resize(groups * 2, NOWHERE);
         self.scratch.registers.resize(self.program.registers, 0);
     }
@@ -87,6 +99,7 @@ impl Machine<'_> {
     pub(super) fn run<const SAVE: bool>(&mut self, start: usize) -> Result<Option<usize>, Halt> {
         let text = self.subject.as_bytes();
         let program = self.program;
+        let (code, tables) = (program.code.as_slice(), program.tables.as_slice());
         let mut position = start;
         let mut place = program.entry;
         self.scratch.stack.clear();
@@ -94,7 +107,7 @@ impl Machine<'_> {
             self.scratch.slots.fill(NOWHERE);
         }
         'steps: loop {
-            let instruction = &program.code[place as usize];
+            let instruction = &code[place as usize];
             // Leaving the block early means that this way failed.
             'way: {
                 match instruction.op {
@@ -114,13 +127,24 @@ impl Machine<'_> {
                         position += wanted.len();
                     }
                     Op::Ascii(probe) => {
-                        if position >= text.len() || !self.has(probe, text[position]) {
+                        if position >= text.len()
+                            || tables[usize::from(probe.table)][usize::from(text[position])] & probe.mask == 0
+                        {
                             break 'way;
                         }
                         position += 1;
                     }
+                    Op::Optional(probe) => {
+                        if position < text.len()
+                            && tables[usize::from(probe.table)][usize::from(text[position])] & probe.mask != 0
+                        {
+                            position += 1;
+                        }
+                    }
                     Op::Wide(probe) => {
-                        if position >= text.len() || !self.has(probe, text[position]) {
+                        if position >= text.len()
+                            || tables[usize::from(probe.table)][usize::from(text[position])] & probe.mask == 0
+                        {
                             break 'way;
                         }
                         position += width(text[position]);
@@ -162,6 +186,19 @@ impl Machine<'_> {
                         let Some((_, end)) = self.span(run, position)? else { break 'way };
                         position = end;
                     }
+                    Op::Few { probe, min, max } => {
+                        let table = &tables[usize::from(probe.table)];
+                        let rest = &text[position..];
+                        let most = rest.len().min(usize::from(max));
+                        let mut length = 0;
+                        while length < most && table[usize::from(rest[length])] & probe.mask != 0 {
+                            length += 1;
+                        }
+                        if length < usize::from(min) {
+                            break 'way;
+                        }
+                        position += length;
+                    }
                     Op::Greedy(run) => {
                         let run = &program.runs[run as usize];
                         let Some((low, end)) = self.span(run, position)? else { break 'way };
@@ -182,10 +219,13 @@ impl Machine<'_> {
                         self.push(Frame::Lazy { place, position: end as u32, count })?;
                     }
                     Op::Fork { first, table, first_mask, next_mask } => {
-                        let bits = program.tables[usize::from(table)][symbol(text, position)];
+                        let bits = tables[usize::from(table)][symbol(text, position)];
                         if bits & first_mask != 0 {
                             if bits & next_mask != 0 {
-                                self.push(Frame::Way { place: instruction.next, position: position as u32 })?;
+                                self.push(Frame::Way {
+                                    place: instruction.next(),
+                                    position: position as u32,
+                                })?;
                             }
                             place = first;
                             continue 'steps;
@@ -194,8 +234,25 @@ impl Machine<'_> {
                             break 'way;
                         }
                     }
+                    Op::ForkTake { first, table, first_mask, next_mask } => {
+                        let bits = tables[usize::from(table)][symbol(text, position)];
+                        if bits & first_mask != 0 {
+                            if bits & next_mask != 0 {
+                                self.push(Frame::Way {
+                                    place: instruction.next(),
+                                    position: position as u32,
+                                })?;
+                            }
+                            position += 1;
+                            place = first;
+                            continue 'steps;
+                        }
+                        if bits & next_mask == 0 {
+                            break 'way;
+                        }
+                    }
                     Op::Try { first } => {
-                        self.push(Frame::Way { place: instruction.next, position: position as u32 })?;
+                        self.push(Frame::Way { place: instruction.next(), position: position as u32 })?;
                         place = first;
                         continue 'steps;
                     }
@@ -215,7 +272,7 @@ impl Machine<'_> {
                         }
                     }
                     Op::Peek { probe, negate } => {
-                        let table = &program.tables[usize::from(probe.table)];
+                        let table = &tables[usize::from(probe.table)];
                         let inside = table[symbol(text, position)] & probe.mask != 0;
                         if inside == negate {
                             break 'way;
@@ -262,7 +319,7 @@ impl Machine<'_> {
                     Op::CountFrom { register } => self.set_register(register, 0)?,
                     Op::Count(count) => {
                         let count = &program.counts[count as usize];
-                        place = self.count(count, instruction.next, position)?;
+                        place = self.count(count, instruction.next(), position)?;
                         continue 'steps;
                     }
                     Op::Mark { register } => self.set_register(register, position as u32)?,
@@ -273,7 +330,10 @@ impl Machine<'_> {
                         }
                     }
                 }
-                place = instruction.next;
+                if SAVE && instruction.save != Slot::NONE {
+                    self.save(instruction.save, position)?;
+                }
+                place = instruction.next();
                 continue 'steps;
             }
             match self.come_back()? {
@@ -360,7 +420,7 @@ impl Machine<'_> {
 
     fn step(&self, place: Place) -> (Op, Place) {
         let instruction = &self.program.code[place as usize];
-        (instruction.op, instruction.next)
+        (instruction.op, instruction.next())
     }
 
     /// Takes back what was noted above a height.
@@ -396,10 +456,13 @@ impl Machine<'_> {
     }
 
     #[inline]
-    fn save(&mut self, slot: u32, position: usize) -> Result<(), Halt> {
-        let before = std::mem::replace(&mut self.scratch.slots[slot as usize], position as u32);
-        // Without a way to come back to, nobody will want to know.
-        if self.scratch.stack.is_empty() { Ok(()) } else { self.push(Frame::Slot { slot, before }) }
+    fn save(&mut self, slot: Slot, position: usize) -> Result<(), Halt> {
+        let before = std::mem::replace(&mut self.scratch.slots[slot.number()], position as u32);
+        // Without a way to come back to, nobody will want to know either.
+        if slot.is_certain() || self.scratch.stack.is_empty() {
+            return Ok(());
+        }
+        self.push(Frame::Slot { slot: slot.number() as u32, before })
     }
 
     fn set_register(&mut self, register: u32, value: u32) -> Result<(), Halt> {

@@ -125,6 +125,9 @@ impl Reader<'_> {
         let mut nodes = Vec::new();
         loop {
             self.skip_blanks();
+            if let Some(text) = self.plain_text() {
+                nodes.push(Node::Literal(text));
+            }
             if self.peek().is_none_or(|c| matches!(c, '|' | ')')) {
                 break;
             }
@@ -137,6 +140,24 @@ impl Reader<'_> {
         }
         // A single part stays as it is: `(?:a*)*` repeats a repeat.
         Ok(if nodes.len() == 1 { nodes.remove(0) } else { Node::concat(nodes) })
+    }
+
+    /// Letters, digits and other signs that mean themselves, but for the last one, which may be repeated.
+    fn plain_text(&mut self) -> Option<Vec<u8>> {
+        if self.flags.ignore_case || self.flags.extended {
+            return None;
+        }
+        let rest = self.rest().as_bytes();
+        let plain = |byte: &u8| {
+            let letter = matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_');
+            letter
+                || matches!(byte, b' ' | b'-' | b':' | b'/' | b',' | b';' | b'=' | b'<' | b'>' | b'"' | b'@')
+        };
+        let length = rest.iter().position(|byte| !plain(byte)).unwrap_or(rest.len());
+        let text = rest.get(..length.saturating_sub(1))?.to_vec();
+        self.at += text.len();
+        self.parts += text.len();
+        Some(text).filter(|text| !text.is_empty())
     }
 
     fn atom(&mut self) -> Result<Node, Unsupported> {

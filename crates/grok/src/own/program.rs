@@ -42,7 +42,57 @@ pub(super) struct Probe {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Instruction {
     pub(super) op: Op,
-    pub(super) next: Place,
+    next: u16,
+    /// Where to note the position behind it.
+    pub(super) save: Slot,
+}
+
+/// Where to note a position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Slot(u16);
+
+impl Slot {
+    /// Nowhere.
+    pub(super) const NONE: Self = Self(u16::MAX);
+    const CERTAIN: u16 = 1 << 15;
+
+    /// The slot of that number. It is certain to be written on every way to a match if `certain`, so that nobody asks
+    /// for what was in it before.
+    pub(super) fn new(number: usize, certain: bool) -> Option<Self> {
+        let number = u16::try_from(number).ok().filter(|number| *number < Self::CERTAIN - 1)?;
+        Some(Self(if certain { number | Self::CERTAIN } else { number }))
+    }
+
+    #[inline]
+    pub(super) fn number(self) -> usize {
+        usize::from(self.0 & !Self::CERTAIN)
+    }
+
+    #[inline]
+    pub(super) fn is_certain(self) -> bool {
+        self.0 & Self::CERTAIN != 0
+    }
+}
+
+/// The most instructions of a program.
+pub(super) const INSTRUCTIONS_MAX: usize = u16::MAX as usize;
+
+impl Instruction {
+    /// A step that goes on at `next`. Places beyond [`INSTRUCTIONS_MAX`] are cut off: the program is refused then.
+    pub(super) fn new(op: Op, next: Place) -> Self {
+        Self { op, next: next as u16, save: Slot::NONE }
+    }
+
+    /// Where it goes on.
+    #[inline]
+    pub(super) fn next(&self) -> Place {
+        Place::from(self.next)
+    }
+
+    /// Makes it go on elsewhere.
+    pub(super) fn set_next(&mut self, next: Place) {
+        self.next = next as u16;
+    }
 }
 
 /// What a step does.
@@ -80,6 +130,12 @@ pub(super) enum Op {
     },
     /// As many characters of a set as allowed.
     Span(u32),
+    /// The same of ASCII characters, a few.
+    Few {
+        probe: Probe,
+        min: u8,
+        max: u8,
+    },
     /// The same, but some may be given back.
     Greedy(u32),
     /// As few characters of a set as needed.
@@ -91,6 +147,15 @@ pub(super) enum Op {
         first_mask: u8,
         next_mask: u8,
     },
+    /// The same, but of the first way the next byte is all that its first step asks: it begins behind the byte.
+    ForkTake {
+        first: Place,
+        table: u16,
+        first_mask: u8,
+        next_mask: u8,
+    },
+    /// An ASCII character of a set, if one comes.
+    Optional(Probe),
     /// Two ways: `first`, then `next`.
     Try {
         first: Place,
@@ -98,7 +163,7 @@ pub(super) enum Op {
     /// One way for each byte.
     Dispatch(u32),
     /// Notes the position in a slot.
-    Save(u32),
+    Save(Slot),
     /// A condition on the place.
     Assert(Assert),
     /// A condition on the next byte.
@@ -160,6 +225,31 @@ pub(super) enum Op {
         register: u32,
         exit: Place,
     },
+}
+
+impl Op {
+    /// Whether it has no other way than to go on at the next instruction, or to fail.
+    pub(super) fn only_goes_on(self) -> bool {
+        matches!(
+            self,
+            Op::Byte(_)
+                | Op::Text { .. }
+                | Op::Ascii(_)
+                | Op::Optional(_)
+                | Op::Wide(_)
+                | Op::Mixed(_)
+                | Op::Star(_)
+                | Op::Plus(_)
+                | Op::Until { .. }
+                | Op::Rest { .. }
+                | Op::Span(_)
+                | Op::Few { .. }
+                | Op::Peek { .. }
+                | Op::Assert(_)
+                | Op::BehindAscii { .. }
+                | Op::Behind { .. }
+        )
+    }
 }
 
 /// How a set knows its characters.

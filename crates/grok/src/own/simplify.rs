@@ -11,73 +11,84 @@ use super::tree::{Assert, INFINITE, Node, Repeat};
 const SHARED_COPIES_MAX: u32 = 16;
 
 /// Rewrites an expression.
-pub(super) fn simplify(node: Node) -> Node {
-    let mut node = flatten(node);
-    resolve(&mut node, Before::anything());
-    flatten(node)
+pub(super) fn simplify(mut node: Node) -> Node {
+    flatten(&mut node);
+    let mut removed = false;
+    resolve(&mut node, Before::anything(), &mut removed);
+    if removed {
+        flatten(&mut node);
+    }
+    node
 }
 
-fn flatten(node: Node) -> Node {
+fn flatten(node: &mut Node) {
     match node {
-        Node::Group(node, _) => flatten(*node),
-        Node::Concat(nodes) => Node::concat(nodes.into_iter().map(flatten).collect()),
+        Node::Group(inner, _) => {
+            flatten(inner);
+            *node = std::mem::take(inner);
+        }
+        Node::Concat(nodes) => {
+            nodes.iter_mut().for_each(flatten);
+            *node = Node::concat(std::mem::take(nodes));
+        }
         Node::Alt(nodes) => {
-            let mut flat = Vec::with_capacity(nodes.len());
-            for node in nodes {
-                match flatten(node) {
-                    Node::Alt(inner) => flat.extend(inner),
-                    node => flat.push(node),
-                }
+            nodes.iter_mut().for_each(flatten);
+            if nodes.iter().any(|node| matches!(node, Node::Alt(_))) {
+                let nested = std::mem::take(nodes).into_iter();
+                nodes.extend(
+                    nested.flat_map(|node| if let Node::Alt(inner) = node { inner } else { vec![node] }),
+                );
             }
-            factor(flat)
+            *node = factor(std::mem::take(nodes));
         }
         Node::Repeat(repeat) => {
-            let Repeat { node, min, max, greedy } = *repeat;
-            match flatten(node) {
-                Node::Empty => Node::Empty,
-                node if (min, max) == (1, 1) && !matches!(node, Node::Concat(_)) => node,
-                node => Node::Repeat(Box::new(Repeat { node, min, max, greedy })),
+            flatten(&mut repeat.node);
+            let once = (repeat.min, repeat.max) == (1, 1) && !matches!(repeat.node, Node::Concat(_));
+            if once || repeat.node == Node::Empty {
+                *node = std::mem::take(&mut repeat.node);
             }
         }
-        Node::Capture(number, node) => Node::Capture(number, Box::new(flatten(*node))),
-        Node::Atomic(node) => match flatten(*node) {
-            node @ (Node::Empty | Node::Literal(_) | Node::Set(_) | Node::Assert(_) | Node::Atomic(_)) => {
-                node
+        Node::Atomic(inner) => {
+            flatten(inner);
+            if is_one_step(inner) || matches!(**inner, Node::Atomic(_)) {
+                *node = std::mem::take(inner);
             }
-            node => Node::Atomic(Box::new(node)),
-        },
-        Node::Ahead { negate, node } => Node::Ahead { negate, node: Box::new(flatten(*node)) },
-        Node::Behind { negate, alternatives } => {
-            let flat = alternatives.into_iter().map(|(length, node)| (length, flatten(node)));
-            Node::Behind { negate, alternatives: flat.collect() }
         }
-        node @ (Node::Empty | Node::Literal(_) | Node::Set(_) | Node::Assert(_)) => node,
+        Node::Capture(_, node) | Node::Ahead { node, .. } => flatten(node),
+        Node::Behind { alternatives, .. } => alternatives.iter_mut().for_each(|(_, node)| flatten(node)),
+        Node::Empty | Node::Literal(_) | Node::Set(_) | Node::Assert(_) => {}
     }
+}
+
+fn is_one_step(node: &Node) -> bool {
+    matches!(node, Node::Empty | Node::Literal(_) | Node::Set(_) | Node::Assert(_))
 }
 
 // ---- common beginnings
 
 /// An alternation whose neighbours share what they begin with.
-fn factor(nodes: Vec<Node>) -> Node {
-    let mut out: Vec<Node> = Vec::with_capacity(nodes.len());
-    let mut nodes = nodes.into_iter().peekable();
-    while let Some(node) = nodes.next() {
-        let Some(head) = head(&node) else {
-            out.push(node);
-            continue;
-        };
-        let mut run = vec![node];
-        while let Some(next) = nodes.next_if(|next| self::head(next).as_ref() == Some(&head)) {
-            run.push(next);
+fn factor(mut nodes: Vec<Node>) -> Node {
+    if nodes.windows(2).any(|pair| matches!(pair, [one, two] if have_same_head(one, two))) {
+        let mut runs: Vec<Vec<Node>> = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            match runs.last_mut() {
+                Some(run) if run.first().is_some_and(|first| have_same_head(first, &node)) => run.push(node),
+                _ => runs.push(vec![node]),
+            }
         }
-        out.push(if run.len() == 1 { run.remove(0) } else { share(&head, run) });
+        let shared = runs.into_iter().map(|mut run| if run.len() == 1 { run.remove(0) } else { share(run) });
+        nodes = shared.collect();
     }
-    merge_characters(&mut out);
-    if out.len() == 1 { out.remove(0) } else { Node::Alt(out) }
+    merge_characters(&mut nodes);
+    if nodes.len() == 1 { nodes.remove(0) } else { Node::Alt(nodes) }
 }
 
-/// Alternatives that begin with `head`, with the longest text that they all begin with or `head` before them.
-fn share(head: &Node, run: Vec<Node>) -> Node {
+fn have_same_head(one: &Node, two: &Node) -> bool {
+    head(one).is_some_and(|head| self::head(two) == Some(head))
+}
+
+/// Alternatives that have the same head, with it or the longest text that they all begin with before them.
+fn share(run: Vec<Node>) -> Node {
     let texts: Option<Vec<&[u8]>> = run.iter().map(leading_text).collect();
     let common = texts.map(|texts| common_length(&texts)).filter(|length| *length > 0);
     let (head, tails) = match common {
@@ -86,7 +97,10 @@ fn share(head: &Node, run: Vec<Node>) -> Node {
             let head = Node::Literal(text.unwrap_or_default().to_vec());
             (head, run.into_iter().map(|node| without_text(node, length)).collect())
         }
-        None => (head.clone(), run.into_iter().map(without_head).collect()),
+        None => {
+            let head = run.first().and_then(head).map_or(Node::Empty, |head| head.to_node());
+            (head, run.into_iter().map(without_head).collect())
+        }
     };
     Node::concat(vec![head, factor(tails)])
 }
@@ -136,20 +150,40 @@ fn text_node(text: &[u8], from: usize) -> Node {
     }
 }
 
+/// The beginning of an alternative.
+#[derive(PartialEq)]
+enum Head<'n> {
+    /// One character of a text, or a text that is repeated.
+    Text(&'n [u8]),
+    Node(&'n Node),
+}
+
+impl Head<'_> {
+    fn to_node(&self) -> Node {
+        match self {
+            Head::Text(text) => Node::Literal(text.to_vec()),
+            Head::Node(node) => (*node).clone(),
+        }
+    }
+}
+
 /// What an alternative begins with, if there is one way to match that.
-fn head(node: &Node) -> Option<Node> {
+fn head(node: &Node) -> Option<Head<'_>> {
     match node {
-        Node::Literal(text) => Some(Node::Literal(text.get(..first_width(text))?.to_vec())),
+        Node::Literal(text) => Some(Head::Text(text.get(..first_width(text))?)),
         Node::Concat(nodes) => head(nodes.first()?),
         Node::Repeat(repeat)
             if repeat.min == repeat.max && repeat.min <= SHARED_COPIES_MAX && has_one_way(&repeat.node) =>
         {
-            Some(repeat.node.clone())
+            Some(match &repeat.node {
+                Node::Literal(text) => Head::Text(text),
+                node => Head::Node(node),
+            })
         }
         Node::Set(_) | Node::Assert(_) | Node::Atomic(_) | Node::Ahead { .. } | Node::Behind { .. }
             if has_one_way(node) =>
         {
-            Some(node.clone())
+            Some(Head::Node(node))
         }
         _ => None,
     }
@@ -224,18 +258,12 @@ pub(super) fn one_character(node: &Node) -> Option<CharSet> {
 
 /// Neighbouring alternatives of one character become a set.
 fn merge_characters(nodes: &mut Vec<Node>) {
-    let mut merged: Vec<Node> = Vec::with_capacity(nodes.len());
-    for node in nodes.drain(..) {
-        let pair = merged.last().and_then(one_character).zip(one_character(&node));
-        match (pair, merged.last_mut()) {
-            (Some((mut set, more)), Some(last)) => {
-                set.union(&more);
-                *last = Node::Set(set);
-            }
-            _ => merged.push(node),
-        }
-    }
-    *nodes = merged;
+    nodes.dedup_by(|node, last| {
+        let (Some(mut set), Some(more)) = (one_character(last), one_character(node)) else { return false };
+        set.union(&more);
+        *last = Node::Set(set);
+        true
+    });
 }
 
 // ---- what comes before
@@ -260,27 +288,29 @@ impl Before {
     }
 }
 
-/// Removes look-behinds that are decided by what comes before, and gives what may stand behind the node.
-fn resolve(node: &mut Node, before: Before) -> Before {
+/// Removes look-behinds that are decided by what comes before, noting that it did, and gives what may stand behind the
+/// node.
+fn resolve(node: &mut Node, before: Before, removed: &mut bool) -> Before {
     match node {
-        Node::Concat(nodes) => nodes.iter_mut().fold(before, |before, node| resolve(node, before)),
+        Node::Concat(nodes) => nodes.iter_mut().fold(before, |before, node| resolve(node, before, removed)),
         Node::Alt(nodes) => {
             let none = Before { set: CharSet::default(), start: false };
-            nodes.iter_mut().fold(none, |all, node| all.or(&resolve(node, before.clone())))
+            nodes.iter_mut().fold(none, |all, node| all.or(&resolve(node, before.clone(), removed)))
         }
         Node::Repeat(repeat) => {
             let inside = if repeat.max > 1 { behind(&repeat.node, &before) } else { before.clone() };
-            let after = resolve(&mut repeat.node, inside.or(&before));
+            let after = resolve(&mut repeat.node, inside.or(&before), removed);
             if repeat.min == 0 { after.or(&before) } else { after }
         }
-        Node::Capture(_, node) | Node::Group(node, _) | Node::Atomic(node) => resolve(node, before),
+        Node::Capture(_, node) | Node::Group(node, _) | Node::Atomic(node) => resolve(node, before, removed),
         Node::Ahead { node, .. } => {
-            resolve(node, before.clone());
+            resolve(node, before.clone(), removed);
             before
         }
         Node::Behind { negate, alternatives } => {
             if is_decided(*negate, alternatives, &before) {
                 *node = Node::Empty;
+                *removed = true;
             }
             before
         }

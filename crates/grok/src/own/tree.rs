@@ -6,9 +6,10 @@ use super::class::CharSet;
 pub(super) const INFINITE: u32 = u32::MAX;
 
 /// One expression.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub(super) enum Node {
     /// Matches the empty text.
+    #[default]
     Empty,
     /// Text, whole characters in UTF-8.
     Literal(Vec<u8>),
@@ -73,6 +74,9 @@ pub(super) enum Assert {
 impl Node {
     /// A sequence without needless nesting; neighbouring texts become one.
     pub(super) fn concat(nodes: Vec<Node>) -> Node {
+        if is_flat(&nodes) {
+            return Node::Concat(nodes);
+        }
         let mut flat: Vec<Node> = Vec::with_capacity(nodes.len());
         for node in nodes {
             match node {
@@ -159,6 +163,14 @@ impl Node {
             _ => None,
         }
     }
+}
+
+/// Whether there is nothing to do for [`Node::concat`].
+fn is_flat(nodes: &[Node]) -> bool {
+    let apart = |pair: &[Node]| !matches!(pair, [Node::Literal(_), Node::Literal(_)]);
+    nodes.len() > 1
+        && nodes.iter().all(|node| !matches!(node, Node::Empty | Node::Concat(_)))
+        && nodes.windows(2).all(apart)
 }
 
 fn push_joined(flat: &mut Vec<Node>, node: Node) {

@@ -156,7 +156,13 @@ impl<'a> Compiler<'a> {
             );
         });
         match subject {
-            Operand::Field { field, .. } => Some(Test::Match(field.clone(), regex.ok()?)),
+            Operand::Field { field, .. } => {
+                let regex = regex.ok()?;
+                let (place, engine) = (self.sources.place(span), regex.engine());
+                let (engine, reason) = (engine.name(), engine.reason());
+                tracing::debug!(place, pattern, engine, reason, "A pattern was compiled.");
+                Some(Test::Match(field.clone(), regex))
+            }
             Operand::Constant(value) => {
                 let message = "only a field can be matched";
                 let help = "put the field to match on the left";
