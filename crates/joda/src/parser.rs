@@ -4,6 +4,7 @@ use crate::error::{DateError, PatternError};
 use crate::iso;
 use crate::locale::Locale;
 use crate::pattern::Pattern;
+use crate::scan::{EXACT_DIGITS, Scanner};
 use crate::timestamp::Timestamp;
 use crate::zone::Zone;
 
@@ -162,6 +163,9 @@ fn unix_ms(millis: i64) -> Result<Timestamp, DateError> {
 /// Seconds, and after a point as many digits as are kept. The fraction is always added, so `-1.5` is half a second
 /// after -1: Logstash does the same.
 fn unix_text(text: &str, digits: usize) -> Result<Timestamp, DateError> {
+    if let Some((secs, nanos)) = plain_unix(text, digits) {
+        return unix(secs).map(|time| Timestamp::from_parts(time.secs(), nanos));
+    }
     let (whole, fraction) = match text.split_once('.') {
         Some((whole, fraction)) => (whole, Some(fraction)),
         None => (text, None),
@@ -174,6 +178,20 @@ fn unix_text(text: &str, digits: usize) -> Result<Timestamp, DateError> {
     let value = long(fraction).ok_or(DateError::NotNumber)?;
     let nanos = i128::from(value) * 10i128.pow(9u32.saturating_sub(width));
     Ok(Timestamp::from_nanos(time.to_nanos() + nanos))
+}
+
+/// Seconds and nanoseconds of a text that is nothing but ASCII digits and a point: the usual one.
+fn plain_unix(text: &str, digits: usize) -> Option<(i64, u32)> {
+    let mut scanner = Scanner::new(text);
+    let (secs, _) = scanner.digits(EXACT_DIGITS)?;
+    if scanner.is_at_end() {
+        return Some((secs, 0));
+    }
+    scanner.expect(b'.')?;
+    let (value, width) = scanner.digits(digits)?;
+    // What follows a full fraction is ignored.
+    let whole = width == digits || scanner.is_at_end();
+    whole.then(|| (secs, value as u32 * 10u32.pow(9 - width as u32)))
 }
 
 /// 16 hexadecimal digits of seconds from 2^62 before 1970 in TAI and 8 of nanoseconds, perhaps after an `@`. What
@@ -197,6 +215,12 @@ fn long(text: &str) -> Option<i64> {
     };
     if digits.is_empty() {
         return None;
+    }
+    let mut scanner = Scanner::new(digits);
+    if let Some((value, width)) = scanner.digits(EXACT_DIGITS)
+        && width == digits.len()
+    {
+        return Some(if negative { -value } else { value });
     }
     digits.chars().try_fold(0i64, |value, c| {
         let digit = digit(c)?;

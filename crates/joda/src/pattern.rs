@@ -6,7 +6,9 @@
 //! many digits as there are letters.
 
 mod compile;
+mod layout;
 mod read;
+mod usual;
 mod write;
 
 use crate::error::{DateError, PatternError};
@@ -15,6 +17,8 @@ use crate::locale::{Locale, TextKind};
 use crate::parser::Precision;
 use crate::timestamp::Timestamp;
 use crate::zone::Zone;
+use layout::Layout;
+use usual::Usual;
 
 /// The most fields that a pattern may have.
 pub(crate) const FIELDS_MAX: usize = 32;
@@ -32,6 +36,8 @@ pub(crate) const FIELDS_MAX: usize = 32;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     steps: Vec<Step>,
+    layout: Layout,
+    usual: Option<Usual>,
     locale: Locale,
     /// Whether there is an `y` or `Y` anywhere, quoted or not: that is how Logstash decides to guess the year.
     has_year: bool,
@@ -80,8 +86,12 @@ impl Pattern {
     /// # Errors
     /// When a letter has no meaning, the pattern is empty, or it has more than 32 fields.
     pub fn new(pattern: &str, locale: Locale) -> Result<Pattern, PatternError> {
+        let steps = compile::compile(pattern)?;
+        let layout = Layout::new(&steps);
         Ok(Pattern {
-            steps: compile::compile(pattern)?,
+            usual: layout.plain.then(|| Usual::new(&steps)).flatten(),
+            layout,
+            steps,
             locale,
             has_year: pattern.contains(['y', 'Y']),
             has_zone: pattern.contains('Z'),
