@@ -125,6 +125,11 @@ impl Locale {
         if short { &list.short } else { &list.long }.get(index).copied().unwrap_or_default()
     }
 
+    /// Every form in which names of that kind are read.
+    pub(crate) fn forms(&self, kind: TextKind) -> impl Iterator<Item = &'static str> {
+        self.0.list(kind).forms.iter().map(|(form, _)| form.as_str())
+    }
+
     /// The longest name of that kind that `text` begins with: its index and its length in bytes. As in Joda, a name
     /// counts as written here, all in lower case or all in upper case, and long and short ones alike.
     pub(crate) fn read(&self, kind: TextKind, text: &[u8]) -> Option<(u8, usize)> {

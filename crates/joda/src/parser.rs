@@ -5,6 +5,7 @@ use crate::iso;
 use crate::locale::Locale;
 use crate::pattern::Pattern;
 use crate::scan::{EXACT_DIGITS, Scanner};
+use crate::shape::{Bytes, Shape};
 use crate::timestamp::Timestamp;
 use crate::zone::Zone;
 
@@ -12,6 +13,8 @@ use crate::zone::Zone;
 const UNIX_MAX: i64 = i32::MAX as i64;
 /// Leap seconds between TAI and UTC when UNIX time began; Logstash subtracts these and no more.
 const TAI_LEAP: i64 = 10;
+/// Hexadecimal digits of a TAI64N label.
+const TAI64N_DIGITS: usize = 24;
 /// The most digits of a decimal number that are looked at; longer integers are too large anyway.
 const DIGITS_MAX: usize = 37;
 
@@ -76,6 +79,34 @@ impl DateParser {
     /// Whether the zone makes a difference. Where it does not, a bad one doesn't matter either.
     pub fn uses_zone(&self) -> bool {
         matches!(self.format, Format::Iso8601 | Format::Joda(_))
+    }
+
+    /// Whether there is certainly no text that both formats read, whatever the zone. When in doubt it says no.
+    pub fn excludes(&self, other: &DateParser) -> bool {
+        let others = other.shapes();
+        !self.shapes().iter().any(|shape| others.iter().any(|other| shape.meets(other)))
+    }
+
+    /// What texts that it reads look like: one of these.
+    fn shapes(&self) -> Vec<Shape> {
+        // Digits of other scripts count here.
+        let digits = Bytes::digits().and(Bytes::BEYOND_ASCII);
+        let whole = || Shape::default().perhaps_sign().once(digits).repeated(digits);
+        match &self.format {
+            Format::Iso8601 => {
+                let date = Shape::default().perhaps_sign().between(4, 10, Bytes::digits());
+                let pair = |shape: Shape| shape.literal("-").between(2, 2, Bytes::digits());
+                vec![pair(pair(date)).repeated(Bytes::ANY)]
+            }
+            Format::Unix => vec![whole(), whole().literal(".").repeated(Bytes::ANY)],
+            Format::UnixMs => vec![whole()],
+            Format::Tai64n => {
+                let hexadecimal = Bytes::digits().and(Bytes::letters()).and(Bytes::new(*b"+-"));
+                let label = Shape::default().perhaps(Bytes::new(*b"@"));
+                vec![label.between(TAI64N_DIGITS, TAI64N_DIGITS, hexadecimal).repeated(Bytes::ANY)]
+            }
+            Format::Joda(pattern) => vec![pattern.shape()],
+        }
     }
 
     /// Reads a text. `zone` is that of texts which name none; `now` decides about missing years and centuries.

@@ -15,6 +15,7 @@ use crate::error::{DateError, PatternError};
 use crate::field::Field;
 use crate::locale::{Locale, TextKind};
 use crate::parser::Precision;
+use crate::shape::{Bytes, Shape};
 use crate::timestamp::Timestamp;
 use crate::zone::Zone;
 use layout::Layout;
@@ -116,6 +117,27 @@ impl Pattern {
         precision: Precision,
     ) -> Result<Timestamp, DateError> {
         read::Reader::new(self, text, now).read(zone, precision)
+    }
+
+    /// What texts that it reads look like.
+    pub(crate) fn shape(&self) -> Shape {
+        let digits = |shape: Shape, min, max| shape.between(min, max, Bytes::digits());
+        self.steps.iter().fold(Shape::default(), |shape, step| match step {
+            Step::Literal(text) => shape.literal(text),
+            Step::Number { max, signed: true, .. } => digits(shape.perhaps_sign(), 1, usize::from(*max)),
+            Step::Number { max, .. } => digits(shape, 1, usize::from(*max)),
+            Step::TwoDigitYear { lenient: true, .. } => digits(shape.perhaps_sign(), 1, usize::MAX),
+            Step::TwoDigitYear { lenient: false, .. } => digits(shape, 2, 2),
+            Step::Fraction { digits: max } => digits(shape, 1, usize::from(*max)),
+            Step::Text { kind, .. } => shape.name(self.locale, *kind),
+            Step::Offset { .. } => {
+                shape.once(Bytes::new(*b"Zz+-")).repeated(Bytes::digits().and(Bytes::new(*b":.,")))
+            }
+            Step::ZoneId | Step::ZoneName { .. } => {
+                let bytes = Bytes::letters().and(Bytes::digits()).and(Bytes::new(*b"/_-+"));
+                shape.once(bytes).repeated(bytes)
+            }
+        })
     }
 
     /// What the pattern can write but not read, if there is anything.
