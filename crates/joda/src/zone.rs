@@ -1,9 +1,9 @@
 //! Time zones by id, and what a wall clock reading means in them.
 //!
 //! Rules come from the tz database that is built into the binary, so results never depend on the machine. Each zone
-//! is expanded once, when it is first named, into a sorted table with an index by time; after that a look-up is a step or two. Rules
-//! that go on for ever repeat with the Gregorian cycle of 400 years, so the table ends and later times are mapped
-//! back into its last cycle.
+//! is expanded once, when it is first named, into a sorted table with an index by time; after that a look-up is a
+//! step or two. Rules that go on for ever repeat with the Gregorian cycle of 400 years, so the table ends and later
+//! times are mapped back into its last cycle.
 //!
 //! Two worlds of ids meet here. The `timezone` option and zones in ISO 8601 texts follow `java.time`, which knows
 //! no `EST`, `MST` and `HST`; the pattern letters `ZZZ` follow Joda, which does.
