@@ -1,10 +1,11 @@
 //! The date filter: a point in time out of a field.
 //!
-//! Formats are tried in the order written, every time: two of them may read the same value differently (a number is
-//! one of seconds or of milliseconds), so the one that matched last is no better a guess than the first.
+//! The first of the formats that reads a value wins: two of them may read the same one differently (a number is one
+//! of seconds or of milliseconds). The one that matched last is tried first only where that makes no difference.
 
 mod format_error;
 mod local_zone;
+mod order;
 mod zones;
 
 use crate::shared::excerpt;
@@ -14,6 +15,7 @@ use ferrostash_joda::{DateParser, Locale, Precision, Zone};
 use ferrostash_plugin::{
     BuildContext, BuildResult, EventFilter, FilterContext, FilterPlugin, Matched, PluginDef, Tally, filter,
 };
+use order::orders;
 use std::sync::Arc;
 use zones::Zones;
 
@@ -70,11 +72,13 @@ enum Digits {
 /// The declaration.
 pub(crate) static PLUGIN: PluginDef = filter::<Date>();
 
-/// What the options ask for, shared by all workers, and the zone that a worker used last.
+/// What the options ask for, shared by all workers, and the zones and the format that a worker used last.
 #[derive(Clone)]
 pub(crate) struct Date {
     plan: Arc<Plan>,
     zones: Zones,
+    /// The number of the format that read the last text.
+    last: usize,
     matches: Tally,
     failures: Tally,
 }
@@ -83,6 +87,8 @@ struct Plan {
     source: FieldRef,
     target: FieldRef,
     parsers: Vec<DateParser>,
+    /// For each format, in which order all are tried when it read the last text.
+    orders: Vec<Vec<usize>>,
     tag_on_failure: Vec<String>,
 }
 
@@ -99,16 +105,19 @@ impl FilterPlugin for Date {
             FieldRef::parse(&source.value).map_err(|error| cx.refuse_at(source.span, error.to_string()));
         let zones = Zones::new(options.timezone.as_ref(), cx);
         let parsers = parsers(formats, options.locale.as_deref(), options.precision, cx);
+        let parsers = parsers?;
         let plan = Plan {
             source: field?,
             target: options.target,
-            parsers: parsers?,
+            orders: orders(&parsers),
+            parsers,
             tag_on_failure: options.tag_on_failure,
         };
         let tally = |name| Tally::new(cx.metrics.counter(&[name]));
         Ok(Date {
             plan: Arc::new(plan),
             zones: zones?,
+            last: 0,
             matches: tally("matches"),
             failures: tally("failures"),
         })
@@ -149,15 +158,28 @@ fn parsers(
 
 impl Plan {
     /// The time that the first fitting format reads; strings and numbers only.
-    fn parse(&self, value: ValueRef<'_>, zone: Option<&Zone>, now: Timestamp) -> Option<Timestamp> {
-        self.parsers.iter().find_map(|parser| match value {
-            ValueRef::Str(text) if parser.uses_zone() => parser.parse(text, zone?, now).ok(),
-            ValueRef::Str(text) => parser.parse(text, Zone::utc(), now).ok(),
-            ValueRef::Int(number) => parser.parse_integer(number).ok(),
-            ValueRef::Float(number) => parser.parse_float(number).ok(),
-            ValueRef::Decimal(number) => parser.parse_decimal(number).ok(),
+    fn parse(
+        &self,
+        value: ValueRef<'_>,
+        zone: Option<&Zone>,
+        now: Timestamp,
+        last: &mut usize,
+    ) -> Option<Timestamp> {
+        match value {
+            ValueRef::Str(text) => self.orders.get(*last)?.iter().find_map(|at| {
+                let parser = self.parsers.get(*at)?;
+                let zone = if parser.uses_zone() { zone? } else { Zone::utc() };
+                let time = parser.parse(text, zone, now).ok()?;
+                *last = *at;
+                Some(time)
+            }),
+            ValueRef::Int(number) => self.parsers.iter().find_map(|parser| parser.parse_integer(number).ok()),
+            ValueRef::Float(number) => self.parsers.iter().find_map(|parser| parser.parse_float(number).ok()),
+            ValueRef::Decimal(number) => {
+                self.parsers.iter().find_map(|parser| parser.parse_decimal(number).ok())
+            }
             _ => None,
-        })
+        }
     }
 
     fn uses_zone(&self) -> bool {
@@ -172,7 +194,7 @@ impl EventFilter for Date {
             return Matched::No;
         };
         let zone = if value.as_str().is_some() && plan.uses_zone() { self.zones.of(event) } else { None };
-        let stored = match plan.parse(value, zone, cx.now) {
+        let stored = match plan.parse(value, zone, cx.now, &mut self.last) {
             Some(time) => event.set(&plan.target, time).map_err(|error| error.to_string()),
             None => {
                 let value = excerpt(value.as_str().unwrap_or_default());
@@ -269,6 +291,33 @@ mod tests {
         let mut date = date(r#"match => ["t", "UNIX_MS", "UNIX"] target => "t""#);
         let found = date.run_json(&[r#"{"t":"1767323045.5"}"#, r#"{"t":1767323045}"#]);
         assert_eq!(found, [r#"{"t":"2026-01-02T03:04:05.500Z"}"#, r#"{"t":"1970-01-21T10:55:23.045Z"}"#]);
+    }
+
+    #[test]
+    fn a_format_that_matched_before_is_no_reason_to_skip_an_earlier_one() {
+        let formats = ["yyyy-MM-dd HH:mm:ss,SSS", "UNIX", "ISO8601", "yyyyMMdd", "yyyy-MM-dd HH:mm:ss"];
+        let list = formats.map(|format| format!(", \"{format}\"")).concat();
+        let mut date = date(&format!(r#"match => ["t"{list}] target => "o" timezone => "Europe/Paris""#));
+        // The clock skips the third one: ISO8601 shifts it, after the pattern refused it.
+        let texts = [
+            "2026-01-02 03:04:05",
+            "2026-01-02 03:04:05,678",
+            "2026-03-29 02:30:00,000",
+            "20260102",
+            "nothing",
+            "2026-01-02T03:04:05Z",
+        ];
+        let mut time = |text: &str| date.run_json(&[&format!(r#"{{"t":"{text}"}}"#)]).remove(0);
+        let first: Vec<String> = texts.iter().map(|text| time(text)).collect();
+        assert!(first[0].contains("2026-01-02T02:04:05.000Z"), "{first:?}");
+        assert!(first[2].contains("2026-03-29T01:30:00.000Z"), "{first:?}");
+        assert!(first[3].contains("1970-08-23T11:48:22.000Z"), "{first:?}");
+        for before in texts {
+            for (text, first) in texts.iter().zip(&first) {
+                time(before);
+                assert_eq!(&time(text), first, "{text} after {before}");
+            }
+        }
     }
 
     #[test]

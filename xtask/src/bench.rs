@@ -1,15 +1,18 @@
-//! `cargo xtask bench`: whole pipelines on the release executable, file in, file out.
+//! `cargo xtask bench`: whole pipelines on the release executable.
 //!
 //! The figure to trust on a shared machine is the CPU time per event; events per second depend on what else runs. With
 //! `--compare` two executables run by turns, so that both see the same machine.
 
+mod compare;
+mod feed;
 mod generate;
+mod output;
 mod process;
 mod run;
+mod sink;
 mod workload;
 
 use anyhow::{Result, bail};
-use run::Measured;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use workload::{WORKLOADS, Workload};
@@ -20,9 +23,9 @@ pub(crate) struct Arguments {
     /// Events per run.
     #[arg(long, default_value_t = 300_000)]
     events: usize,
-    /// Only this workload: json, apache, pass or start.
-    #[arg(long)]
-    only: Option<String>,
+    /// Only these workloads, with commas between: json, apache, pass, tcp, conditions, elasticsearch, split, start.
+    #[arg(long, value_delimiter = ',')]
+    workloads: Vec<String>,
     /// Another executable to run by turns with ours.
     #[arg(long)]
     compare: Option<PathBuf>,
@@ -31,72 +34,45 @@ pub(crate) struct Arguments {
     rounds: usize,
 }
 
+/// The measurement of a start; it has no events.
 const START: &str = "start";
 
 /// Runs what `arguments` say.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let own = crate::repository().join("target/release/ferrostash");
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or(crate::repository().join("target"), PathBuf::from);
+    let own = target.join("release/ferrostash");
     let programs: Vec<PathBuf> = [Some(own), arguments.compare.clone()].into_iter().flatten().collect();
     if let Some(missing) = programs.iter().find(|program| !program.is_file()) {
         bail!("{} is missing (cargo build --release)", missing.display());
     }
-    let wanted = |name: &str| arguments.only.as_ref().is_none_or(|only| only == name);
-    let workloads: Vec<&Workload> = WORKLOADS.iter().filter(|workload| wanted(workload.name)).collect();
-    if workloads.is_empty() && !wanted(START) {
-        bail!("no such workload; there are json, apache, pass and start");
-    }
     if arguments.events == 0 || arguments.rounds == 0 {
         bail!("--events and --rounds start at 1");
     }
+    let (workloads, start) = chosen(&arguments.workloads)?;
     for workload in workloads {
-        compare(workload, &programs, arguments)?;
+        compare::compare(workload, &programs, arguments.events, arguments.rounds)?;
     }
-    if wanted(START) {
-        for program in &programs {
-            let start = run::start(program)?;
-            let ms = start.to_first_event.as_secs_f64() * 1000.0;
-            println!(
-                "start  {ms:.0} ms to the first event, {:.1} MB idle  {}",
-                start.idle_mb,
-                program.display()
-            );
-        }
+    for program in programs.iter().filter(|_| start) {
+        let start = run::start(program)?;
+        let ms = start.to_first_event.as_secs_f64() * 1000.0;
+        println!(
+            "{START:<13} {ms:.0} ms to the first event, {:.1} MB idle  {}",
+            start.idle_mb,
+            program.display()
+        );
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// All rounds of one workload, by turns.
-fn compare(workload: &Workload, programs: &[PathBuf], arguments: &Arguments) -> Result<()> {
-    let folder = run::folder()?;
-    let input = folder.path().join("in.log");
-    workload.generate(arguments.events, &input)?;
-    let mut results = vec![Vec::new(); programs.len()];
-    for _ in 0..arguments.rounds {
-        for (program, results) in programs.iter().zip(&mut results) {
-            results.push(run::measure(program, workload, &input, arguments.events)?);
-        }
+/// The workloads with these names, or all, and whether the start is measured.
+fn chosen(names: &[String]) -> Result<(Vec<&'static Workload>, bool)> {
+    let known = || WORKLOADS.iter().map(|workload| workload.name).chain([START]);
+    if let Some(unknown) = names.iter().find(|name| known().all(|known| known != name.as_str())) {
+        bail!("no workload is called {unknown}; there are {}", known().collect::<Vec<_>>().join(", "));
     }
-    let medians: Vec<Measured> = results.into_iter().map(median).collect();
-    for (median, program) in medians.iter().zip(programs) {
-        println!("{:<6} {median}  {}", workload.name, program.display());
-    }
-    if let [ours, theirs] = medians.as_slice() {
-        println!(
-            "{:<6} ours / other: {:.2} events/s, {:.2} CPU, {:.2} memory",
-            "",
-            ours.rate / theirs.rate,
-            ours.cpu_seconds_per_million / theirs.cpu_seconds_per_million,
-            ours.peak_mb / theirs.peak_mb
-        );
-    }
-    Ok(())
-}
-
-/// The run in the middle, by CPU time.
-fn median(mut runs: Vec<Measured>) -> Measured {
-    runs.sort_by(|a, b| a.cpu_seconds_per_million.total_cmp(&b.cpu_seconds_per_million));
-    let middle = runs.len() / 2;
-    runs.into_iter().nth(middle).unwrap_or_default()
+    let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
+    Ok((WORKLOADS.iter().filter(|workload| wanted(workload.name)).collect(), wanted(START)))
 }
 
 #[cfg(test)]
@@ -104,8 +80,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_is_by_cpu_time() {
-        let run = |cpu: f64| Measured { cpu_seconds_per_million: cpu, ..Measured::default() };
-        assert_eq!(median(vec![run(9.0), run(1.0), run(5.0)]).cpu_seconds_per_million, 5.0);
+    fn workloads_by_name() {
+        let names = |list: &[&str]| {
+            let list: Vec<String> = list.iter().map(|name| (*name).to_owned()).collect();
+            chosen(&list)
+                .map(|(found, start)| (found.iter().map(|found| found.name).collect::<Vec<_>>(), start))
+        };
+        assert_eq!(names(&["tcp", "json"]).unwrap(), (vec!["json", "tcp"], false));
+        assert_eq!(names(&[]).unwrap().0.len(), WORKLOADS.len());
+        assert!(names(&["start"]).unwrap().1);
+        assert!(names(&["jsn"]).unwrap_err().to_string().contains("called jsn; there are json, apache"));
     }
 }

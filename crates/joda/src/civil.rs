@@ -8,7 +8,8 @@ pub(crate) const DAY: i64 = 86_400;
 
 /// Whether `year` has 366 days.
 pub(crate) const fn is_leap(year: i64) -> bool {
-    year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
+    // A multiple of 100 is one of 400 when it is one of 16.
+    if year % 100 == 0 { year % 16 == 0 } else { year % 4 == 0 }
 }
 
 /// Days of a month, 1 to 12.
@@ -24,26 +25,27 @@ pub(crate) const fn days_in_month(year: i64, month: u32) -> u32 {
 /// Days from 1970-01-01 to the date.
 pub(crate) const fn days_from_civil(year: i64, month: u32, day: u32) -> i64 {
     // Years begin in March here, so that the leap day is the last one of its year.
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let of_era = year.rem_euclid(400);
-    let shifted = ((month + 9) % 12) as i64;
-    let of_year = (153 * shifted + 2) / 5 + day as i64 - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+    let (year, month) = if month <= 2 { (year - 1, month + 12) } else { (year, month) };
+    let century = year.div_euclid(100);
+    let of_year = (153 * month - 457) / 5 + day - 1;
+    365 * year + (year >> 2) - century + (century >> 2) + of_year as i64 - 719_468
 }
 
 /// The date, as (year, month, day), that lies `days` after 1970-01-01.
 pub(crate) const fn civil_from_days(days: i64) -> (i64, u32, u32) {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
-    let of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * of_year + 2) / 153;
-    let day = (of_year - (153 * march_month + 2) / 5 + 1) as u32;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 } as u32;
-    let year = year_of_era + era * 400 + if month <= 2 { 1 } else { 0 };
-    (year, month, day)
+    // In an era of 400 years everything fits 32 bits, and divisions become multiplications with what is left over
+    // (Neri and Schneider, "Euclidean affine functions and their application to calendar algorithms").
+    let quarters = 4 * (shifted - era * 146_097) as u32 + 3;
+    let century = quarters / 146_097;
+    let product = 2_939_745 * ((quarters % 146_097) | 3) as u64;
+    let year_of_century = (product >> 32) as u32;
+    let of_year = product as u32 / 2_939_745 / 4;
+    let months = 2141 * of_year + 197_913;
+    let (month, day) = (months >> 16, (months & 0xffff) / 2141 + 1);
+    let year = era * 400 + (100 * century + year_of_century) as i64;
+    if month > 12 { (year + 1, month - 12, day) } else { (year, month, day) }
 }
 
 /// The day of the week, Monday = 1 to Sunday = 7.

@@ -73,9 +73,9 @@ fn date(s: &mut Scanner<'_>) -> Option<i64> {
     }
     let year = if sign == Some(b'-') { -size } else { size };
     s.expect(b'-')?;
-    let month = s.fixed_digits(2)?;
+    let month = s.pair()? as u32;
     s.expect(b'-')?;
-    let day = s.fixed_digits(2)?;
+    let day = s.pair()? as u32;
     if !(1..=12).contains(&month) || !(1..=31).contains(&day) {
         return None;
     }
@@ -85,12 +85,12 @@ fn date(s: &mut Scanner<'_>) -> Option<i64> {
 /// Seconds of the day (86400 for `24:00`) and nanoseconds.
 fn time(s: &mut Scanner<'_>, blank: bool) -> Option<(i64, u32)> {
     s.take_if(|b| matches!(b, b'T' | b't') || (blank && b == b' '))?;
-    let hour = s.fixed_digits(2)?;
+    let hour = s.pair()?;
     s.expect(b':')?;
-    let minute = s.fixed_digits(2)?;
+    let minute = s.pair()?;
     let seconds = attempt(s, |s| {
         s.expect(b':')?;
-        s.fixed_digits(2)
+        s.pair()
     });
     let nanos = if seconds.is_some() { fraction(s) } else { 0 };
     let second = seconds.unwrap_or(0);
@@ -106,7 +106,7 @@ fn fraction(s: &mut Scanner<'_>) -> u32 {
         return 0;
     }
     let (value, width) = s.digits(9).unwrap_or((0, 0));
-    value as u32 * 10u32.pow(9 - width)
+    value as u32 * 10u32.pow(9 - width as u32)
 }
 
 /// `Z`, `+HH:MM`, `+HH:MM:ss`, a region id, or `UTC`, `GMT`, `UT` with such an offset.
@@ -140,14 +140,14 @@ fn sign(s: &mut Scanner<'_>) -> Option<bool> {
 
 fn colon_offset(s: &mut Scanner<'_>) -> Option<i32> {
     let negative = sign(s)?;
-    let hours = s.fixed_digits(2)?;
+    let hours = s.pair()?;
     s.expect(b':')?;
-    let minutes = s.fixed_digits(2)?;
+    let minutes = s.pair()?;
     let seconds = attempt(s, |s| {
         s.expect(b':')?;
-        s.fixed_digits(2)
+        s.pair()
     });
-    offset_of(negative, hours as i32, minutes as i32, seconds.unwrap_or(0) as i32)
+    offset_of(negative, hours, minutes, seconds.unwrap_or(0))
 }
 
 /// `Z`, `+HH`, `+HHmm`, `+HHmmss`.
@@ -156,10 +156,10 @@ fn compact_offset(s: &mut Scanner<'_>) -> Option<i32> {
         return Some(0);
     }
     let negative = sign(s)?;
-    let hours = s.fixed_digits(2)?;
-    let minutes = attempt(s, |s| s.fixed_digits(2));
-    let seconds = minutes.and_then(|_| attempt(s, |s| s.fixed_digits(2)));
-    offset_of(negative, hours as i32, minutes.unwrap_or(0) as i32, seconds.unwrap_or(0) as i32)
+    let hours = s.pair()?;
+    let minutes = attempt(s, |s| s.pair());
+    let seconds = minutes.and_then(|_| attempt(s, |s| s.pair()));
+    offset_of(negative, hours, minutes.unwrap_or(0), seconds.unwrap_or(0))
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod locale;
 mod parser;
 mod pattern;
 mod scan;
+mod shape;
 mod timestamp;
 mod zone;
 

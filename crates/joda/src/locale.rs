@@ -5,7 +5,8 @@
 //! English ones, as Java's root locale does.
 
 use std::fmt;
-use std::sync::LazyLock;
+use std::ops::Range;
+use std::sync::{LazyLock, OnceLock};
 
 /// The names of a locale, as patterns read and write them. Copying is free.
 #[derive(Clone, Copy)]
@@ -29,15 +30,76 @@ struct Names {
 struct List {
     long: Vec<&'static str>,
     short: Vec<&'static str>,
-    /// Every form that is read with its index, by first byte and then the longest first.
+    /// Every form that is read with its index, by head and then the longest first.
     forms: Vec<(String, u8)>,
+    heads: Heads,
 }
 
-static TABLE: LazyLock<Vec<Names>> = LazyLock::new(|| {
+/// Which forms begin with a head: a table of hashes, a quarter full at most.
+struct Heads(Vec<(u32, Range<u8>)>);
+
+impl Heads {
+    fn new(forms: &[(String, u8)]) -> Heads {
+        let mut found: Vec<(u32, Range<u8>)> = Vec::new();
+        for (at, (form, _)) in (0u8..).zip(forms) {
+            let head = head(form.as_bytes());
+            match found.last_mut() {
+                Some((last, range)) if *last == head => range.end = at + 1,
+                _ => found.push((head, at..at + 1)),
+            }
+        }
+        let mut table = vec![(0, 0..0); (4 * found.len()).next_power_of_two()];
+        for (head, range) in found {
+            let free =
+                places(head, table.len()).find(|at| table.get(*at).is_some_and(|(known, _)| *known == 0));
+            if let Some(place) = free.and_then(|at| table.get_mut(at)) {
+                *place = (head, range);
+            }
+        }
+        Heads(table)
+    }
+
+    /// The forms that begin with `head`; none, where there are none.
+    fn get(&self, head: u32) -> Range<usize> {
+        let found = places(head, self.0.len())
+            .map_while(|at| self.0.get(at).filter(|(known, _)| *known != 0))
+            .find(|(known, _)| *known == head);
+        found.map_or(0..0, |(_, range)| usize::from(range.start)..usize::from(range.end))
+    }
+}
+
+/// Where a head may be in a table of `size` places, a power of two: from its hash on, round about.
+fn places(head: u32, size: usize) -> impl Iterator<Item = usize> {
+    let hash = head.wrapping_mul(0x9e37_79b1) >> 16;
+    (0..size).map(move |step| (hash as usize + step) & (size - 1))
+}
+
+/// Most bytes of a form's head.
+const HEAD_MAX: usize = 3;
+
+/// The first bytes of a form, three where it has as many, as one number.
+fn head(bytes: &[u8]) -> u32 {
+    match *bytes {
+        [] => 0,
+        [a] => u32::from_be_bytes([1, a, 0, 0]),
+        [a, b] => u32::from_be_bytes([2, a, b, 0]),
+        [a, b, c, ..] => u32::from_be_bytes([3, a, b, c]),
+    }
+}
+
+/// A row of the table: its tag, its other columns, and the names once somebody asked for them.
+struct Row {
+    tag: &'static str,
+    columns: &'static str,
+    names: OnceLock<Option<Names>>,
+}
+
+static TABLE: LazyLock<Vec<Row>> = LazyLock::new(|| {
     include_str!("locales.tsv")
         .lines()
         .filter(|line| !line.starts_with('#'))
-        .filter_map(Names::read)
+        .filter_map(|line| line.split_once('\t'))
+        .map(|(tag, columns)| Row { tag, columns, names: OnceLock::new() })
         .collect()
 });
 
@@ -51,10 +113,10 @@ impl Locale {
     pub fn for_tag(tag: &str) -> Locale {
         let (language, region) = split(tag);
         let full = format!("{language}-{region}");
-        let named = |tag: &str| TABLE.iter().find(|names| names.tag == tag);
+        let named = |tag: &str| TABLE.iter().find(|row| row.tag == tag);
         let found = named(&full).or_else(|| named(&language)).or_else(|| named("en"));
         // The table is part of the program and has English.
-        Locale(found.unwrap_or(&EMPTY))
+        Locale(found.map_or(&EMPTY, Row::names))
     }
 
     /// The name number `index`, from 0; empty when there is none.
@@ -63,18 +125,25 @@ impl Locale {
         if short { &list.short } else { &list.long }.get(index).copied().unwrap_or_default()
     }
 
+    /// Every form in which names of that kind are read.
+    pub(crate) fn forms(&self, kind: TextKind) -> impl Iterator<Item = &'static str> {
+        self.0.list(kind).forms.iter().map(|(form, _)| form.as_str())
+    }
+
     /// The longest name of that kind that `text` begins with: its index and its length in bytes. As in Joda, a name
     /// counts as written here, all in lower case or all in upper case, and long and short ones alike.
-    pub(crate) fn read(&self, kind: TextKind, text: &str) -> Option<(u8, usize)> {
-        let first = *text.as_bytes().first()?;
-        let forms = &self.0.list(kind).forms;
-        let start = forms.partition_point(|(form, _)| form.as_bytes().first().is_some_and(|b| *b < first));
-        forms
-            .iter()
-            .skip(start)
-            .take_while(|(form, _)| form.as_bytes().first() == Some(&first))
-            .find(|(form, _)| text.as_bytes().starts_with(form.as_bytes()))
-            .map(|(form, index)| (*index, form.len()))
+    pub(crate) fn read(&self, kind: TextKind, text: &[u8]) -> Option<(u8, usize)> {
+        let list = self.0.list(kind);
+        (1..=HEAD_MAX).rev().find_map(|length| {
+            let (start, rest) = text.split_at_checked(length)?;
+            let forms = list.forms.get(list.heads.get(head(start)))?;
+            let is_here = |form: &str| {
+                let tail = form.as_bytes().get(length..).unwrap_or_default();
+                // Not `starts_with`: nearly always the first byte decides, or there is none.
+                tail.len() <= rest.len() && tail.iter().zip(rest).all(|(a, b)| a == b)
+            };
+            forms.iter().find(|(form, _)| is_here(form)).map(|(form, index)| (*index, form.len()))
+        })
     }
 }
 
@@ -92,13 +161,21 @@ impl fmt::Debug for Locale {
     }
 }
 
-static EMPTY: Names =
-    Names { tag: "", lists: [const { List { long: Vec::new(), short: Vec::new(), forms: Vec::new() } }; 4] };
+static EMPTY: Names = Names {
+    tag: "",
+    lists: [const { List { long: Vec::new(), short: Vec::new(), forms: Vec::new(), heads: Heads(Vec::new()) } };
+        4],
+};
+
+impl Row {
+    fn names(&'static self) -> &'static Names {
+        self.names.get_or_init(|| Names::read(self.tag, self.columns)).as_ref().unwrap_or(&EMPTY)
+    }
+}
 
 impl Names {
-    fn read(line: &'static str) -> Option<Names> {
-        let mut columns = line.split('\t');
-        let tag = columns.next()?;
+    fn read(tag: &'static str, columns: &'static str) -> Option<Names> {
+        let mut columns = columns.split('\t');
         let mut list = || Some(columns.next()?.split('|').collect::<Vec<_>>());
         let (months, short_months, weekdays, short_weekdays) = (list()?, list()?, list()?, list()?);
         let (halfdays, eras) = (list()?, list()?);
@@ -138,10 +215,9 @@ impl List {
                 }
             }
         }
-        forms.sort_by(|(a, _), (b, _)| {
-            a.as_bytes().first().cmp(&b.as_bytes().first()).then(b.len().cmp(&a.len()))
-        });
-        List { long, short, forms }
+        forms.sort_by_key(|(form, _)| (head(form.as_bytes()), std::cmp::Reverse(form.len())));
+        let heads = Heads::new(&forms);
+        List { long, short, forms, heads }
     }
 }
 
@@ -168,7 +244,7 @@ mod tests {
 
     fn month(tag: &str, text: &str) -> Option<u8> {
         Locale::for_tag(tag)
-            .read(TextKind::Month, text)
+            .read(TextKind::Month, text.as_bytes())
             .filter(|(_, length)| *length == text.len())
             .map(|(index, _)| index + 1)
     }
@@ -176,7 +252,7 @@ mod tests {
     #[test]
     fn every_row_is_complete() {
         assert!(TABLE.len() > 50);
-        for names in TABLE.iter() {
+        for names in TABLE.iter().map(Row::names) {
             let lengths: Vec<usize> = names.lists.iter().map(|list| list.long.len()).collect();
             assert_eq!(lengths, [12, 7, 2, 2], "{}", names.tag);
         }
@@ -207,7 +283,7 @@ mod tests {
         assert_eq!(month("", "December"), Some(12));
         assert_eq!(Locale::for_tag("de-AT").name(TextKind::Month, 0, false), "Jänner");
         assert_eq!(Locale::for_tag("zh-Hans-CN").name(TextKind::Month, 0, true), "1月");
-        assert_eq!(Locale::en_us().read(TextKind::Era, "BCE"), Some((0, 3)));
+        assert_eq!(Locale::en_us().read(TextKind::Era, b"BCE"), Some((0, 3)));
         assert_eq!(Locale::for_tag("nl").name(TextKind::Month, 12, false), "");
     }
 }

@@ -4,6 +4,8 @@ use crate::error::{DateError, PatternError};
 use crate::iso;
 use crate::locale::Locale;
 use crate::pattern::Pattern;
+use crate::scan::{EXACT_DIGITS, Scanner};
+use crate::shape::{Bytes, Shape};
 use crate::timestamp::Timestamp;
 use crate::zone::Zone;
 
@@ -11,6 +13,8 @@ use crate::zone::Zone;
 const UNIX_MAX: i64 = i32::MAX as i64;
 /// Leap seconds between TAI and UTC when UNIX time began; Logstash subtracts these and no more.
 const TAI_LEAP: i64 = 10;
+/// Hexadecimal digits of a TAI64N label.
+const TAI64N_DIGITS: usize = 24;
 /// The most digits of a decimal number that are looked at; longer integers are too large anyway.
 const DIGITS_MAX: usize = 37;
 
@@ -75,6 +79,34 @@ impl DateParser {
     /// Whether the zone makes a difference. Where it does not, a bad one doesn't matter either.
     pub fn uses_zone(&self) -> bool {
         matches!(self.format, Format::Iso8601 | Format::Joda(_))
+    }
+
+    /// Whether there is certainly no text that both formats read, whatever the zone. When in doubt it says no.
+    pub fn excludes(&self, other: &DateParser) -> bool {
+        let others = other.shapes();
+        !self.shapes().iter().any(|shape| others.iter().any(|other| shape.meets(other)))
+    }
+
+    /// What texts that it reads look like: one of these.
+    fn shapes(&self) -> Vec<Shape> {
+        // Digits of other scripts count here.
+        let digits = Bytes::digits().and(Bytes::BEYOND_ASCII);
+        let whole = || Shape::default().perhaps_sign().once(digits).repeated(digits);
+        match &self.format {
+            Format::Iso8601 => {
+                let date = Shape::default().perhaps_sign().between(4, 10, Bytes::digits());
+                let pair = |shape: Shape| shape.literal("-").between(2, 2, Bytes::digits());
+                vec![pair(pair(date)).repeated(Bytes::ANY)]
+            }
+            Format::Unix => vec![whole(), whole().literal(".").repeated(Bytes::ANY)],
+            Format::UnixMs => vec![whole()],
+            Format::Tai64n => {
+                let hexadecimal = Bytes::digits().and(Bytes::letters()).and(Bytes::new(*b"+-"));
+                let label = Shape::default().perhaps(Bytes::new(*b"@"));
+                vec![label.between(TAI64N_DIGITS, TAI64N_DIGITS, hexadecimal).repeated(Bytes::ANY)]
+            }
+            Format::Joda(pattern) => vec![pattern.shape()],
+        }
     }
 
     /// Reads a text. `zone` is that of texts which name none; `now` decides about missing years and centuries.
@@ -162,6 +194,9 @@ fn unix_ms(millis: i64) -> Result<Timestamp, DateError> {
 /// Seconds, and after a point as many digits as are kept. The fraction is always added, so `-1.5` is half a second
 /// after -1: Logstash does the same.
 fn unix_text(text: &str, digits: usize) -> Result<Timestamp, DateError> {
+    if let Some((secs, nanos)) = plain_unix(text, digits) {
+        return unix(secs).map(|time| Timestamp::from_parts(time.secs(), nanos));
+    }
     let (whole, fraction) = match text.split_once('.') {
         Some((whole, fraction)) => (whole, Some(fraction)),
         None => (text, None),
@@ -174,6 +209,20 @@ fn unix_text(text: &str, digits: usize) -> Result<Timestamp, DateError> {
     let value = long(fraction).ok_or(DateError::NotNumber)?;
     let nanos = i128::from(value) * 10i128.pow(9u32.saturating_sub(width));
     Ok(Timestamp::from_nanos(time.to_nanos() + nanos))
+}
+
+/// Seconds and nanoseconds of a text that is nothing but ASCII digits and a point: the usual one.
+fn plain_unix(text: &str, digits: usize) -> Option<(i64, u32)> {
+    let mut scanner = Scanner::new(text);
+    let (secs, _) = scanner.digits(EXACT_DIGITS)?;
+    if scanner.is_at_end() {
+        return Some((secs, 0));
+    }
+    scanner.expect(b'.')?;
+    let (value, width) = scanner.digits(digits)?;
+    // What follows a full fraction is ignored.
+    let whole = width == digits || scanner.is_at_end();
+    whole.then(|| (secs, value as u32 * 10u32.pow(9 - width as u32)))
 }
 
 /// 16 hexadecimal digits of seconds from 2^62 before 1970 in TAI and 8 of nanoseconds, perhaps after an `@`. What
@@ -197,6 +246,12 @@ fn long(text: &str) -> Option<i64> {
     };
     if digits.is_empty() {
         return None;
+    }
+    let mut scanner = Scanner::new(digits);
+    if let Some((value, width)) = scanner.digits(EXACT_DIGITS)
+        && width == digits.len()
+    {
+        return Some(if negative { -value } else { value });
     }
     digits.chars().try_fold(0i64, |value, c| {
         let digit = digit(c)?;

@@ -6,15 +6,20 @@
 //! many digits as there are letters.
 
 mod compile;
+mod layout;
 mod read;
+mod usual;
 mod write;
 
 use crate::error::{DateError, PatternError};
 use crate::field::Field;
 use crate::locale::{Locale, TextKind};
 use crate::parser::Precision;
+use crate::shape::{Bytes, Shape};
 use crate::timestamp::Timestamp;
 use crate::zone::Zone;
+use layout::Layout;
+use usual::Usual;
 
 /// The most fields that a pattern may have.
 pub(crate) const FIELDS_MAX: usize = 32;
@@ -32,6 +37,8 @@ pub(crate) const FIELDS_MAX: usize = 32;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     steps: Vec<Step>,
+    layout: Layout,
+    usual: Option<Usual>,
     locale: Locale,
     /// Whether there is an `y` or `Y` anywhere, quoted or not: that is how Logstash decides to guess the year.
     has_year: bool,
@@ -80,8 +87,12 @@ impl Pattern {
     /// # Errors
     /// When a letter has no meaning, the pattern is empty, or it has more than 32 fields.
     pub fn new(pattern: &str, locale: Locale) -> Result<Pattern, PatternError> {
+        let steps = compile::compile(pattern)?;
+        let layout = Layout::new(&steps);
         Ok(Pattern {
-            steps: compile::compile(pattern)?,
+            usual: layout.plain.then(|| Usual::new(&steps)).flatten(),
+            layout,
+            steps,
             locale,
             has_year: pattern.contains(['y', 'Y']),
             has_zone: pattern.contains('Z'),
@@ -106,6 +117,27 @@ impl Pattern {
         precision: Precision,
     ) -> Result<Timestamp, DateError> {
         read::Reader::new(self, text, now).read(zone, precision)
+    }
+
+    /// What texts that it reads look like.
+    pub(crate) fn shape(&self) -> Shape {
+        let digits = |shape: Shape, min, max| shape.between(min, max, Bytes::digits());
+        self.steps.iter().fold(Shape::default(), |shape, step| match step {
+            Step::Literal(text) => shape.literal(text),
+            Step::Number { max, signed: true, .. } => digits(shape.perhaps_sign(), 1, usize::from(*max)),
+            Step::Number { max, .. } => digits(shape, 1, usize::from(*max)),
+            Step::TwoDigitYear { lenient: true, .. } => digits(shape.perhaps_sign(), 1, usize::MAX),
+            Step::TwoDigitYear { lenient: false, .. } => digits(shape, 2, 2),
+            Step::Fraction { digits: max } => digits(shape, 1, usize::from(*max)),
+            Step::Text { kind, .. } => shape.name(self.locale, *kind),
+            Step::Offset { .. } => {
+                shape.once(Bytes::new(*b"Zz+-")).repeated(Bytes::digits().and(Bytes::new(*b":.,")))
+            }
+            Step::ZoneId | Step::ZoneName { .. } => {
+                let bytes = Bytes::letters().and(Bytes::digits()).and(Bytes::new(*b"/_-+"));
+                shape.once(bytes).repeated(bytes)
+            }
+        })
     }
 
     /// What the pattern can write but not read, if there is anything.

@@ -61,30 +61,42 @@ impl<'a> Scanner<'a> {
         found.eq_ignore_ascii_case(word.as_bytes()).then(|| self.position += word.len())
     }
 
-    /// Takes up to `max` (at most 18) ASCII digits, at least one: the number and how many there were.
-    pub(crate) fn digits(&mut self, max: u32) -> Option<(i64, u32)> {
+    /// Takes up to `max` ASCII digits, at least one: the number, held at the end of an `i64`, and how many there were.
+    pub(crate) fn digits(&mut self, max: usize) -> Option<(i64, usize)> {
+        let rest = self.text.as_bytes().get(self.position..)?;
         let (mut value, mut width) = (0i64, 0);
-        while width < max
-            && let Some(byte) = self.take_if(|b| b.is_ascii_digit())
-        {
-            value = value * 10 + i64::from(byte - b'0');
+        for byte in rest.iter().take(max) {
+            let digit = byte.wrapping_sub(b'0');
+            if digit > 9 {
+                break;
+            }
+            value = if width < EXACT_DIGITS {
+                value * 10 + i64::from(digit)
+            } else {
+                value.saturating_mul(10).saturating_add(i64::from(digit))
+            };
             width += 1;
         }
+        self.position += width;
         (width > 0).then_some((value, width))
     }
 
-    /// Takes exactly `width` digits (at most 9).
-    pub(crate) fn fixed_digits(&mut self, width: u32) -> Option<u32> {
-        let start = self.position;
-        match self.digits(width) {
-            Some((value, found)) if found == width => Some(value as u32),
-            _ => {
-                self.position = start;
-                None
-            }
+    /// Takes exactly two digits.
+    #[inline]
+    pub(crate) fn pair(&mut self) -> Option<i32> {
+        let rest = self.text.as_bytes().get(self.position..)?;
+        let [tens, ones, ..] = *rest else { return None };
+        let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
+        if tens > 9 || ones > 9 {
+            return None;
         }
+        self.position += 2;
+        Some(i32::from(tens * 10 + ones))
     }
 }
+
+/// Every number of so many digits fits an `i64`.
+pub(crate) const EXACT_DIGITS: usize = 18;
 
 #[cfg(test)]
 mod tests {
@@ -95,7 +107,8 @@ mod tests {
         let mut scanner = Scanner::new("+12x3Utc é");
         assert_eq!(scanner.take_if(|b| b == b'-'), None);
         assert_eq!(scanner.expect(b'+'), Some(()));
-        assert_eq!(scanner.fixed_digits(3), None);
+        assert_eq!((scanner.pair(), scanner.pair()), (Some(12), None));
+        scanner.rewind(1);
         assert_eq!(scanner.digits(9), Some((12, 2)));
         assert_eq!(scanner.peek_at(1), Some(b'3'));
         scanner.advance(2);

@@ -7,12 +7,16 @@
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::civil::{DAY, civil_from_days};
+use crate::civil::{DAY, civil_from_days, days_from_civil};
 use crate::iso;
 use crate::zone::Zone;
 
 /// The longest text: sign, a year of 12 digits, and the rest to nine decimals.
 const TEXT_MAX: usize = 48;
+
+/// Between these days, years have four digits.
+const FIRST_USUAL_DAY: i64 = days_from_civil(0, 1, 1);
+const LAST_USUAL_DAY: i64 = days_from_civil(9999, 12, 31);
 
 /// A point in time with nanosecond precision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -96,15 +100,50 @@ impl Timestamp {
 
     /// Appends the ISO 8601 form in UTC, as in `2026-01-02T03:04:05.678Z`.
     pub fn write_iso8601(&self, out: &mut String) {
-        let mut buffer = [0u8; TEXT_MAX];
         // The text is ASCII by construction, so this never fails.
-        out.push_str(std::str::from_utf8(self.render(&mut buffer)).unwrap_or_default());
+        match self.usual() {
+            Some(text) => out.push_str(std::str::from_utf8(&text).unwrap_or_default()),
+            None => out.push_str(std::str::from_utf8(self.render(&mut [0; TEXT_MAX])).unwrap_or_default()),
+        }
     }
 
     /// Appends the ISO 8601 form in UTC to bytes.
     pub fn write_iso8601_bytes(&self, out: &mut Vec<u8>) {
-        let mut buffer = [0u8; TEXT_MAX];
-        out.extend_from_slice(self.render(&mut buffer));
+        match self.usual() {
+            Some(text) => out.extend_from_slice(&text),
+            None => out.extend_from_slice(self.render(&mut [0; TEXT_MAX])),
+        }
+    }
+
+    /// The text where it has the usual length: a year of four digits, and milliseconds.
+    #[inline]
+    #[expect(clippy::indexing_slicing, reason = "places are constants below 24")]
+    fn usual(&self) -> Option<[u8; 24]> {
+        let (days, of_day) = (self.secs.div_euclid(DAY), self.secs.rem_euclid(DAY) as u32);
+        let millis = self.nanos / 1_000_000;
+        if millis * 1_000_000 != self.nanos || !(FIRST_USUAL_DAY..=LAST_USUAL_DAY).contains(&days) {
+            return None;
+        }
+        let (year, month, day) = civil_from_days(days);
+        let year = year as u32;
+        let (minutes, second) = (of_day / 60, of_day % 60);
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        for (place, value) in [
+            (0, year / 100),
+            (2, year % 100),
+            (5, month),
+            (8, day),
+            (11, minutes / 60),
+            (14, minutes % 60),
+            (17, second),
+            (21, millis % 100),
+        ] {
+            let [tens, ones] = pair(value);
+            text[place] = tens;
+            text[place + 1] = ones;
+        }
+        text[20] = b'0' + (millis / 100) as u8;
+        Some(text)
     }
 
     #[expect(
@@ -116,11 +155,11 @@ impl Timestamp {
         let (year, month, day) = civil_from_days(days);
         let mut at = write_year(buffer, year);
         buffer[at..at + 16].copy_from_slice(b"-00-00T00:00:00.");
-        two(buffer, at + 1, month);
-        two(buffer, at + 4, day);
-        two(buffer, at + 7, of_day / 3600);
-        two(buffer, at + 10, of_day / 60 % 60);
-        two(buffer, at + 13, of_day % 60);
+        for (place, value) in
+            [(1, month), (4, day), (7, of_day / 3600), (10, of_day / 60 % 60), (13, of_day % 60)]
+        {
+            buffer[at + place..at + place + 2].copy_from_slice(&pair(value));
+        }
         at += 16;
         let (digits, mut value) = match self.nanos {
             n if n % 1_000_000 == 0 => (3, n / 1_000_000),
@@ -136,10 +175,22 @@ impl Timestamp {
     }
 }
 
-#[expect(clippy::indexing_slicing, reason = "callers pass positions inside the buffer")]
-fn two(buffer: &mut [u8; TEXT_MAX], at: usize, value: u32) {
-    buffer[at] = b'0' + (value / 10) as u8;
-    buffer[at + 1] = b'0' + (value % 10) as u8;
+/// The two digits of every number below 100, and some more so that seven bits never miss.
+#[expect(clippy::indexing_slicing, reason = "the loop ends at 100")]
+static PAIRS: [[u8; 2]; 128] = {
+    let mut pairs = [[b'0'; 2]; 128];
+    let mut value = 0;
+    while value < 100 {
+        pairs[value] = [b'0' + value as u8 / 10, b'0' + value as u8 % 10];
+        value += 1;
+    }
+    pairs
+};
+
+/// The two digits of a number below 100.
+#[expect(clippy::indexing_slicing, reason = "seven bits are below 128")]
+fn pair(value: u32) -> [u8; 2] {
+    PAIRS[(value & 127) as usize]
 }
 
 /// Writes the year with its sign where it needs one, and says where it ends.

@@ -1,9 +1,9 @@
 //! Time zones by id, and what a wall clock reading means in them.
 //!
 //! Rules come from the tz database that is built into the binary, so results never depend on the machine. Each zone
-//! is expanded once, when it is first named, into sorted tables; after that a look-up is one binary search. Rules
-//! that go on for ever repeat with the Gregorian cycle of 400 years, so the table ends and later times are mapped
-//! back into its last cycle.
+//! is expanded once, when it is first named, into a sorted table with an index by time; after that a look-up is a
+//! step or two. Rules that go on for ever repeat with the Gregorian cycle of 400 years, so the table ends and later
+//! times are mapped back into its last cycle.
 //!
 //! Two worlds of ids meet here. The `timezone` option and zones in ISO 8601 texts follow `java.time`, which knows
 //! no `EST`, `MST` and `HST`; the pattern letters `ZZZ` follow Joda, which does.
@@ -20,6 +20,10 @@ use crate::civil::{DAY, days_from_civil};
 const TABLE_END: i64 = days_from_civil(2500, 1, 1) * DAY;
 /// Seconds in 400 Gregorian years, which are whole weeks too.
 const CYCLE: i64 = 146_097 * DAY;
+/// Where the spans of a zone's index begin, in seconds after 1970: in 1833.
+const SPANS_START: i64 = -(1 << 32);
+/// The length of a span is this power of two of seconds, 97 days: there is rarely more than one change in it.
+const SPAN_BITS: u32 = 23;
 /// The largest offset from UTC that `java.time` allows, in seconds.
 const OFFSET_MAX: i32 = 18 * 3600;
 /// The longest id is shorter.
@@ -45,6 +49,8 @@ struct Rules {
     id: Box<str>,
     /// Sorted by time.
     changes: Vec<Change>,
+    /// For each span of [`SPAN_BITS`], how many changes are over when it begins.
+    spans: Vec<u16>,
     /// The offset before the first change.
     first: i32,
 }
@@ -203,13 +209,20 @@ impl std::str::FromStr for Zone {
 }
 
 impl Rules {
+    fn new(id: &str, changes: Vec<Change>, first: i32) -> Rules {
+        let last = changes.last().map_or(SPANS_START, Change::end);
+        let spans = (SPANS_START..=last)
+            .step_by(1 << SPAN_BITS)
+            .map(|start| changes.iter().take_while(|change| change.end() <= start).count() as u16);
+        Rules { id: id.into(), spans: spans.collect(), changes, first }
+    }
+
     fn offset_at(&self, secs: i64) -> i32 {
-        let passed = self.changes.partition_point(|change| change.at <= secs);
-        self.before(passed)
+        self.before(self.passed(secs, |change| change.at))
     }
 
     fn resolve(&self, local: i64) -> Local {
-        let passed = self.changes.partition_point(|change| change.local_end <= local);
+        let passed = self.passed(local, |change| change.local_end);
         match self.changes.get(passed) {
             Some(next) if local >= next.at + i64::from(next.before.min(next.after)) => {
                 if next.after > next.before {
@@ -222,12 +235,29 @@ impl Rules {
         }
     }
 
+    /// How many changes are over, where `end` says when one is.
+    fn passed(&self, secs: i64, end: impl Fn(&Change) -> i64) -> usize {
+        let span = usize::try_from((secs - SPANS_START) >> SPAN_BITS).unwrap_or(0);
+        let mut passed = self.spans.get(span).map_or(self.changes.len(), |passed| usize::from(*passed));
+        while self.changes.get(passed).is_some_and(|change| end(change) <= secs) {
+            passed += 1;
+        }
+        passed
+    }
+
     /// The offset once `passed` changes are over.
     fn before(&self, passed: usize) -> i32 {
         passed
             .checked_sub(1)
             .and_then(|last| self.changes.get(last))
             .map_or(self.first, |change| change.after)
+    }
+}
+
+impl Change {
+    /// When it is over by every clock.
+    fn end(&self) -> i64 {
+        self.at.max(self.local_end)
     }
 }
 
@@ -255,7 +285,7 @@ fn expand(id: &str, tz: &TimeZone) -> Zone {
     if changes.is_empty() && matches!(id, "UTC" | "GMT") {
         return Zone(Repr::Fixed(0));
     }
-    Zone(Repr::Rules(Arc::new(Rules { id: id.into(), changes, first })))
+    Zone(Repr::Rules(Arc::new(Rules::new(id, changes, first))))
 }
 
 fn is_id_byte(byte: u8) -> bool {
@@ -424,5 +454,27 @@ mod tests {
         assert_eq!(at("+01:00", true), None);
         assert_eq!(at("UTC 2026", true).map(|found| found.1), Some(3));
         assert_eq!(at("UTC 02/01/2026", true), None);
+    }
+
+    #[test]
+    fn the_index_finds_what_a_search_finds() {
+        for id in ["Europe/Amsterdam", "America/New_York", "Africa/Monrovia", "Pacific/Apia", "Etc/GMT+5"] {
+            let Zone(Repr::Rules(rules)) = Zone::parse(id).unwrap() else { panic!("{id} has rules") };
+            let marks = rules.changes.iter().flat_map(|change| [change.at, change.local_end]);
+            let spans = [SPANS_START, SPANS_START + (1 << SPAN_BITS), i64::MIN / 2, TABLE_END - 1];
+            for secs in marks.chain(spans).flat_map(|at| [at - 1, at, at + 1]) {
+                let (utc, local) = (|change: &Change| change.at, |change: &Change| change.local_end);
+                assert_eq!(
+                    rules.passed(secs, utc),
+                    rules.changes.partition_point(|c| utc(c) <= secs),
+                    "{id} {secs}"
+                );
+                assert_eq!(
+                    rules.passed(secs, local),
+                    rules.changes.partition_point(|c| local(c) <= secs),
+                    "{id} {secs}"
+                );
+            }
+        }
     }
 }

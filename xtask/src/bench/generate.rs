@@ -118,6 +118,31 @@ pub(super) fn apache(number: usize, dice: &mut Dice, out: &mut String) {
     let _ = writeln!(out, " \"{}\" \"{}\"", dice.pick(&REFERERS), dice.pick(&AGENTS));
 }
 
+/// Appends a line with an array of records about mails, each about 370 bytes.
+pub(super) fn array(numbers: std::ops::Range<usize>, dice: &mut Dice, out: &mut String) {
+    for number in numbers.clone() {
+        let (seconds, user) = (number / 10, 1 + dice.below(499));
+        let _ = write!(
+            out,
+            "{}{{\"event_timestamp\":\"2026-11-{:02} {:02}:{:02}:{:02}\",\"from\":\"User {user} <user{user}@example.com>\",\
+             \"from_addr\":\"user{user}@example.com\",\"to\":[\"team{}@example.org\",\"box{}@example.org\"],\
+             \"subject\":\"{}\",\"message-id\":\"<{:016x}@mail.example.com>\",\"size\":\"{}\",\
+             \"file_path\":\"c:\\\\mdaemon\\\\queues\\\\local\\\\md{number:08}.msg\",\"to_addr\":\"local\",\"seq\":{number}}}",
+            if number == numbers.start { '[' } else { ',' },
+            1 + seconds / 86400 % 28,
+            seconds / 3600 % 24,
+            seconds / 60 % 60,
+            seconds % 60,
+            1 + dice.below(89),
+            1 + dice.below(89),
+            dice.pick(&MESSAGES),
+            dice.next(),
+            500 + dice.below(899_500),
+        );
+    }
+    out.push_str("]\n");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,7 +166,10 @@ mod tests {
 
     #[test]
     fn json_lines_are_json() {
-        for line in lines(json, 1).lines() {
+        let mut arrays = String::new();
+        array(0..50, &mut Dice::new(1), &mut arrays);
+        assert!((300..450).contains(&(arrays.len() / 50)), "{}", arrays.len() / 50);
+        for line in lines(json, 1).lines().chain(arrays.lines()) {
             crate::json::Json::parse(line).unwrap();
         }
     }

@@ -1,19 +1,18 @@
 //! One run of one executable.
 
+use super::feed::{self, Feed};
+use super::output::Output;
 use super::process::Process;
-use super::workload::{PASS, Workload};
-use anyhow::{Context as _, Result, bail};
-use std::fmt;
-use std::fs::File;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use super::workload::{From, PASS, Places, To, Workload};
+use anyhow::{Result, bail};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// A flush timer at the end must not count: one event in so many is left out at the end.
 const UNMEASURED: usize = 50;
-/// Longest time without a new line of output.
+/// Longest time without new output.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
 /// How often the output is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
@@ -25,8 +24,8 @@ const REST: Duration = Duration::from_secs(2);
 pub(super) struct Measured {
     /// Events per second, from the first byte that was read.
     pub(super) rate: f64,
-    /// CPU seconds per million events, in that time.
-    pub(super) cpu_seconds_per_million: f64,
+    /// CPU microseconds per event, of all threads, user and system, in that time.
+    pub(super) cpu_micros: f64,
     /// Peak memory in megabytes.
     pub(super) peak_mb: f64,
 }
@@ -37,11 +36,13 @@ pub(super) struct Started {
     pub(super) idle_mb: f64,
 }
 
-impl fmt::Display for Measured {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Measured { rate, cpu_seconds_per_million: cpu, peak_mb } = self;
-        write!(f, "{:>5.0} k events/s  {cpu:>6.2} CPU-s per M  {peak_mb:>5.0} MB peak", rate / 1000.0)
-    }
+/// The input of a workload, and what must become of it.
+pub(super) struct Input<'a> {
+    pub(super) file: &'a Path,
+    /// Events in it.
+    pub(super) events: usize,
+    /// Events that come out.
+    pub(super) kept: usize,
 }
 
 /// A working folder; in memory where that is possible, so that no disk is measured.
@@ -54,15 +55,28 @@ pub(super) fn folder() -> Result<TempDir> {
 struct Run {
     folder: TempDir,
     process: Process,
-    output: PathBuf,
+    port: u16,
+    output: Output,
 }
 
 impl Run {
     fn start(program: &Path, workload: &Workload, input: &Path) -> Result<Run> {
         let folder = folder()?;
         let file = |name: &str| folder.path().join(name);
-        let (config, output) = (file("pipeline.conf"), file("out.log"));
-        std::fs::write(&config, workload.config(input, &output, &file("sincedb")))?;
+        let output = match workload.to {
+            To::File => Output::file(&file("out.log")),
+            To::Elasticsearch => Output::sink()?,
+        };
+        let port = feed::free_port()?;
+        let places = Places {
+            input,
+            port,
+            output: &file("out.log"),
+            sink: &output.address(),
+            sincedb: &file("sincedb"),
+        };
+        let config = file("pipeline.conf");
+        std::fs::write(&config, workload.config(&places))?;
         let mut command = Command::new(program);
         command
             .arg("-f")
@@ -73,61 +87,71 @@ impl Run {
             .arg(file("logs"));
         command.args(["--api.enabled", "false"]);
         let process = Process::start(&mut command, &file("stdout"))?;
-        Ok(Run { folder, process, output })
+        Ok(Run { folder, process, port, output })
     }
 
     fn explain(&self, error: anyhow::Error) -> anyhow::Error {
         let said = std::fs::read_to_string(self.folder.path().join("stdout")).unwrap_or_default();
         error.context(format!("the program said:\n{said}"))
     }
+
+    /// Waits until `done`, and says when that was. The output must go on growing.
+    fn until(&mut self, mut done: impl FnMut(&mut Run) -> Result<bool>) -> Result<Instant> {
+        let (mut last, mut grown) = (self.output.count()?, Instant::now());
+        while !done(self)? {
+            self.process.check()?;
+            let now = self.output.count()?;
+            if now != last {
+                (last, grown) = (now, Instant::now());
+            }
+            if grown.elapsed() > SILENCE_MAX {
+                bail!("no new output for {SILENCE_MAX:?}");
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        Ok(Instant::now())
+    }
+
+    /// From the first byte that is read to the last event but a few.
+    fn watch(&mut self, workload: &Workload, input: &Input<'_>) -> Result<Measured> {
+        let mut feed = None;
+        let began = self.until(|run| {
+            Ok(match workload.from {
+                From::File => run.process.has_read(input.file) || run.output.count()? > 0,
+                From::Tcp => {
+                    feed = Feed::connect(run.port, input.file)?;
+                    feed.is_some()
+                }
+            })
+        })?;
+        let cpu_before = self.process.cpu_seconds()?;
+        let sending = feed.map(Feed::start);
+        let enough = input.kept - input.kept / UNMEASURED;
+        let ended = self.until(|run| Ok(run.output.count()? >= enough))?;
+        let cpu = self.process.cpu_seconds()? - cpu_before;
+        let done = self.output.count()? as f64 / input.kept as f64 * input.events as f64;
+        self.until(|run| Ok(run.output.count()? >= input.kept))?;
+        sending.map_or(Ok(()), feed::Sending::finish)?;
+        Ok(Measured {
+            rate: done / (ended - began).as_secs_f64(),
+            cpu_micros: cpu / done * 1e6,
+            peak_mb: self.process.memory_mb("VmHWM")?,
+        })
+    }
 }
 
 /// Runs `workload` to its end.
-pub(super) fn measure(program: &Path, workload: &Workload, input: &Path, events: usize) -> Result<Measured> {
-    let mut run = Run::start(program, workload, input)?;
-    let measured = watch(&mut run, input, events).map_err(|error| run.explain(error))?;
-    let Run { process, output, folder } = run;
+pub(super) fn measure(program: &Path, workload: &Workload, input: &Input<'_>) -> Result<Measured> {
+    let mut run = Run::start(program, workload, input.file)?;
+    let measured = run.watch(workload, input).map_err(|error| run.explain(error))?;
+    let Run { process, mut output, folder, .. } = run;
     process.stop()?;
-    let lines = LineCounter::new(&output).count()?;
+    let count = output.count()?;
     drop(folder);
-    if lines != events {
-        bail!("{lines} lines of output, should be {events}");
+    if count != input.kept {
+        bail!("{count} events came out, should be {}", input.kept);
     }
     Ok(measured)
-}
-
-fn watch(run: &mut Run, input: &Path, events: usize) -> Result<Measured> {
-    let began = until(run, |run| Ok(run.process.has_read(input) || run.output.exists()))?;
-    let cpu_before = run.process.cpu_seconds()?;
-    let mut counter = LineCounter::new(&run.output);
-    let enough = events - events / UNMEASURED;
-    let ended = until(run, |_| Ok(counter.count()? >= enough))?;
-    let cpu = run.process.cpu_seconds()? - cpu_before;
-    let counted = counter.lines as f64;
-    until(run, |_| Ok(counter.count()? >= events))?;
-    Ok(Measured {
-        rate: counted / (ended - began).as_secs_f64(),
-        cpu_seconds_per_million: cpu / counted * 1e6,
-        peak_mb: run.process.memory_mb("VmHWM")?,
-    })
-}
-
-/// Waits until `done`, and says when that was. The output must go on growing.
-fn until(run: &mut Run, mut done: impl FnMut(&mut Run) -> Result<bool>) -> Result<Instant> {
-    let size = |run: &Run| std::fs::metadata(&run.output).map_or(0, |data| data.len());
-    let (mut last_size, mut grown) = (size(run), Instant::now());
-    while !done(run)? {
-        run.process.check()?;
-        let now = size(run);
-        if now != last_size {
-            (last_size, grown) = (now, Instant::now());
-        }
-        if grown.elapsed() > SILENCE_MAX {
-            bail!("no new output for {SILENCE_MAX:?}");
-        }
-        std::thread::sleep(LOOK_EVERY);
-    }
-    Ok(Instant::now())
 }
 
 /// Time from the start of the process to its first event, and what it needs when nothing happens.
@@ -137,59 +161,16 @@ pub(super) fn start(program: &Path) -> Result<Started> {
     PASS.generate(1, &input)?;
     let started = Instant::now();
     let mut run = Run::start(program, &PASS, &input)?;
-    let mut counter = LineCounter::new(&run.output);
-    let first = until(&mut run, |_| Ok(counter.count()? > 0)).map_err(|error| run.explain(error))?;
+    let first = run.until(|run| Ok(run.output.count()? > 0)).map_err(|error| run.explain(error))?;
     std::thread::sleep(REST);
     let idle_mb = run.process.memory_mb("VmRSS")?;
     run.process.stop()?;
     Ok(Started { to_first_event: first - started, idle_mb })
 }
 
-/// Counts the lines of a file that grows.
-struct LineCounter {
-    path: PathBuf,
-    file: Option<File>,
-    buffer: Vec<u8>,
-    lines: usize,
-}
-
-impl LineCounter {
-    fn new(path: &Path) -> LineCounter {
-        LineCounter { path: path.to_owned(), file: None, buffer: vec![0; 1 << 20], lines: 0 }
-    }
-
-    /// All lines so far.
-    fn count(&mut self) -> Result<usize> {
-        if self.file.is_none() {
-            self.file = File::open(&self.path).ok();
-        }
-        let Some(file) = &mut self.file else { return Ok(0) };
-        loop {
-            let len = file.read(&mut self.buffer).context("reading the output")?;
-            let Some(read) = self.buffer.get(..len).filter(|read| !read.is_empty()) else {
-                return Ok(self.lines);
-            };
-            self.lines += memchr::memchr_iter(b'\n', read).count();
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn counts_lines_as_they_come() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("out");
-        let mut counter = LineCounter::new(&path);
-        assert_eq!(counter.count().unwrap(), 0);
-        std::fs::write(&path, "a\nb").unwrap();
-        assert_eq!(counter.count().unwrap(), 1);
-        use std::io::Write as _;
-        File::options().append(true).open(&path).unwrap().write_all(b"\nc\n").unwrap();
-        assert_eq!(counter.count().unwrap(), 3);
-    }
 
     /// A program that copies its input: what it costs can be measured, and a line too few is found.
     #[test]
@@ -207,13 +188,14 @@ mod tests {
             let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
             std::fs::set_permissions(&program, mode).unwrap();
         };
-        PASS.generate(1000, &input).unwrap();
+        let kept = PASS.generate(1000, &input).unwrap();
+        let given = Input { file: &input, events: 1000, kept };
         install("cat \"$in\" > \"$out\"");
-        let measured = measure(&program, &PASS, &input, 1000).unwrap();
+        let measured = measure(&program, &PASS, &given).unwrap();
         assert!(measured.rate > 0.0 && measured.peak_mb > 0.0, "{measured:?}");
         install("cat \"$in\" \"$in\" > \"$out\"");
-        assert!(measure(&program, &PASS, &input, 1000).unwrap_err().to_string().contains("2000 lines"));
+        assert!(measure(&program, &PASS, &given).unwrap_err().to_string().contains("2000 events"));
         install("echo broken; exit 3");
-        assert!(measure(&program, &PASS, &input, 1000).unwrap_err().to_string().contains("broken"));
+        assert!(measure(&program, &PASS, &given).unwrap_err().to_string().contains("broken"));
     }
 }

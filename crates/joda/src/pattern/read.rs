@@ -1,10 +1,14 @@
 //! Reading a text with a pattern.
 
+use super::layout::{DATE, WEEKDAY, bit};
+use super::usual::{Found, digit, nanos_of};
 use super::{FIELDS_MAX, Pattern, Step};
+use std::cell::OnceCell;
+
 use crate::civil::{DAY, civil_from_days, days_from_civil, days_in_month, weekday};
 use crate::error::DateError;
 use crate::field::{Field, OutOfRange, WallClock};
-use crate::locale::{Locale, TextKind};
+use crate::locale::TextKind;
 use crate::parser::Precision;
 use crate::scan::Scanner;
 use crate::timestamp::Timestamp;
@@ -12,12 +16,6 @@ use crate::zone::{Local, Zone};
 
 /// Two-digit years lie between 80 years ago and 19 years ahead.
 const PIVOT_BACK: i64 = 80;
-
-/// The fields of a plain date and time, as bits by field, and those of a clock of twelve hours.
-const DATE: u32 = bit(Field::Year) | bit(Field::Month) | bit(Field::DayOfMonth);
-const TIME: u32 = bit(Field::HourOfDay) | bit(Field::Minute) | bit(Field::Second) | bit(Field::Millis);
-const TWELVE: u32 = bit(Field::Halfday) | bit(Field::ClockhourOfHalfday);
-const WEEKDAY: u32 = bit(Field::DayOfWeek);
 
 /// Zone names that Joda reads.
 const ZONE_NAMES: [(&str, &str); 11] = [
@@ -34,19 +32,26 @@ const ZONE_NAMES: [(&str, &str); 11] = [
     ("PDT", "America/Los_Angeles"),
 ];
 
-const fn bit(field: Field) -> u32 {
-    1 << field as u8
-}
+/// What the fields hold that a text doesn't mention, when their places are those of [`Field`].
+#[expect(clippy::indexing_slicing, reason = "there are fewer fields than FIELDS_MAX")]
+const UNSAID: [i32; FIELDS_MAX] = {
+    let mut values = [0; FIELDS_MAX];
+    values[Field::Year as usize] = 1970;
+    values[Field::Month as usize] = 1;
+    values[Field::DayOfMonth as usize] = 1;
+    values
+};
 
 /// The state of reading one text.
 pub(super) struct Reader<'a> {
     pattern: &'a Pattern,
     scanner: Scanner<'a>,
     now: Timestamp,
-    fields: [(Field, i32); FIELDS_MAX],
+    /// The year and the month of now, once they are needed.
+    today: OnceCell<(i64, u32)>,
+    /// What was read: each field at its own place when the pattern is plain, and otherwise in the order of the text.
+    values: [i32; FIELDS_MAX],
     count: usize,
-    /// Fields that were read, as bits.
-    seen: u32,
     /// Milliseconds east of UTC, from an offset; it outweighs a zone.
     offset: Option<i32>,
     zone: Option<Zone>,
@@ -60,9 +65,9 @@ impl<'a> Reader<'a> {
             pattern,
             scanner: Scanner::new(text),
             now,
-            fields: [(Field::Era, 0); FIELDS_MAX],
+            today: OnceCell::new(),
+            values: UNSAID,
             count: 0,
-            seen: 0,
             offset: None,
             zone: None,
             nanos: None,
@@ -71,12 +76,13 @@ impl<'a> Reader<'a> {
 
     pub(super) fn read(mut self, zone: &Zone, precision: Precision) -> Result<Timestamp, DateError> {
         let pattern = self.pattern;
-        for step in &pattern.steps {
-            let at = self.scanner.position();
-            self.step(step, pattern.locale).ok_or(DateError::Malformed { at })?;
-        }
-        if !self.scanner.is_at_end() {
-            return Err(DateError::Malformed { at: self.scanner.position() });
+        match pattern
+            .usual
+            .as_ref()
+            .and_then(|usual| usual.read(self.scanner.rest().as_bytes(), pattern.locale, &mut self.values))
+        {
+            Some(Found { offset, nanos }) => (self.offset, self.nanos) = (offset, nanos),
+            None => self.steps()?,
         }
         let local = self.wall_clock()?;
         let time = if pattern.has_year { self.instant(local, zone)? } else { self.guess_year(local, zone)? };
@@ -89,30 +95,35 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn step(&mut self, step: &Step, locale: Locale) -> Option<()> {
+    fn steps(&mut self) -> Result<(), DateError> {
+        for step in &self.pattern.steps {
+            let at = self.scanner.position();
+            self.step(step).ok_or(DateError::Malformed { at })?;
+        }
+        if !self.scanner.is_at_end() {
+            return Err(DateError::Malformed { at: self.scanner.position() });
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, step: &Step) -> Option<()> {
         match step {
             Step::Literal(text) => self.literal(text),
             Step::Number { field, max, signed, .. } => {
-                let value = self.number(usize::from(*max), *signed)?;
+                let pair = if *max == 2 { self.scanner.pair() } else { None };
+                let value = pair.or_else(|| self.number(usize::from(*max), *signed))?;
                 self.save(*field, value)
             }
             Step::TwoDigitYear { field, lenient } => {
-                let value =
-                    if *lenient { self.lenient_year() } else { self.pair().map(|pair| self.pivot(pair)) }?;
+                let value = if *lenient {
+                    self.lenient_year()
+                } else {
+                    self.scanner.pair().map(|pair| self.pivot(pair))
+                }?;
                 self.save(*field, value)
             }
             Step::Fraction { digits } => self.fraction(usize::from(*digits)),
-            Step::Text { kind, .. } => {
-                let (index, length) = locale.read(*kind, self.scanner.rest())?;
-                self.scanner.advance(length);
-                let (field, first) = match kind {
-                    TextKind::Month => (Field::Month, 1),
-                    TextKind::Weekday => (Field::DayOfWeek, 1),
-                    TextKind::Halfday => (Field::Halfday, 0),
-                    TextKind::Era => (Field::Era, 0),
-                };
-                self.save(field, i32::from(index) + first)
-            }
+            Step::Text { kind, .. } => self.text(*kind),
             Step::Offset { .. } => {
                 self.offset = Some(self.offset()?);
                 Some(())
@@ -134,14 +145,25 @@ impl<'a> Reader<'a> {
         }
     }
 
+    fn text(&mut self, kind: TextKind) -> Option<()> {
+        let (index, length) = self.pattern.locale.read(kind, self.scanner.rest().as_bytes())?;
+        self.scanner.advance(length);
+        self.save(kind.field(), kind.first() + i32::from(index))
+    }
+
     fn save(&mut self, field: Field, value: i32) -> Option<()> {
-        *self.fields.get_mut(self.count)? = (field, value);
+        let place = if self.pattern.layout.plain { field as usize } else { self.count };
+        *self.values.get_mut(place)? = value;
         self.count += 1;
-        self.seen |= bit(field);
         Some(())
     }
 
     fn literal(&mut self, text: &str) -> Option<()> {
+        if let [byte] = text.as_bytes()
+            && self.scanner.expect(*byte).is_some()
+        {
+            return Some(());
+        }
         let rest = self.scanner.rest();
         if rest.as_bytes().starts_with(text.as_bytes()) {
             self.scanner.advance(text.len());
@@ -158,26 +180,13 @@ impl<'a> Reader<'a> {
         if signed && max > 1 && self.scanner.peek_at(1).is_some_and(|b| b.is_ascii_digit()) {
             negative = self.scanner.take_if(|b| matches!(b, b'-' | b'+')) == Some(b'-');
         }
-        let (mut value, mut width) = (0i64, 0);
-        while width < max
-            && let Some(byte) = self.scanner.take_if(|b| b.is_ascii_digit())
-        {
-            value = value.saturating_mul(10).saturating_add(i64::from(byte - b'0'));
-            width += 1;
-        }
-        if width == 0 {
-            return None;
-        }
+        let value = self.scanner.digits(max)?.0;
         i32::try_from(if negative { -value } else { value }).ok()
-    }
-
-    fn pair(&mut self) -> Option<i32> {
-        self.scanner.fixed_digits(2).map(|pair| pair as i32)
     }
 
     /// The year with these last two digits.
     fn pivot(&self, pair: i32) -> i32 {
-        let low = self.year_now() - PIVOT_BACK;
+        let low = self.today().0 - PIVOT_BACK;
         (low + (i64::from(pair) - low).rem_euclid(100)) as i32
     }
 
@@ -193,17 +202,10 @@ impl<'a> Reader<'a> {
 
     /// Digits after the point: milliseconds as a field, and as nanoseconds on the side.
     fn fraction(&mut self, max: usize) -> Option<()> {
-        let (mut nanos, mut width, mut unit) = (0u32, 0, 100_000_000u32);
-        while width < max
-            && let Some(byte) = self.scanner.take_if(|b| b.is_ascii_digit())
-        {
-            nanos += u32::from(byte - b'0') * unit;
-            unit /= 10;
-            width += 1;
-        }
-        if width == 0 {
-            return None;
-        }
+        let rest = self.scanner.rest().as_bytes();
+        let width = rest.iter().take(max).take_while(|b| digit(**b)).count();
+        let nanos = nanos_of(rest.get(..width)?)?;
+        self.scanner.advance(width);
         self.nanos = Some(nanos);
         self.save(Field::Millis, (nanos / 1_000_000) as i32)
     }
@@ -215,7 +217,7 @@ impl<'a> Reader<'a> {
             return Some(0);
         }
         let negative = self.scanner.take_if(|b| matches!(b, b'+' | b'-'))? == b'-';
-        let hours = self.pair().filter(|hours| *hours <= 23)?;
+        let hours = self.scanner.pair().filter(|hours| *hours <= 23)?;
         let mut offset = hours * 3_600_000;
         let colon = self.scanner.expect(b':').is_some();
         if let Some(minutes) = self.sixty(colon)? {
@@ -232,7 +234,7 @@ impl<'a> Reader<'a> {
         if !required && !self.scanner.peek().is_some_and(|b| b.is_ascii_digit()) {
             return Some(None);
         }
-        self.pair().filter(|value| *value <= 59).map(Some)
+        self.scanner.pair().filter(|value| *value <= 59).map(Some)
     }
 
     fn next_sixty(&mut self, colon: bool) -> Option<Option<i32>> {
@@ -247,65 +249,79 @@ impl<'a> Reader<'a> {
             return Some(0);
         }
         match self.scanner.digits(3) {
-            Some((value, width)) => Some(value as i32 * 10i32.pow(3 - width)),
+            Some((value, width)) => Some(value as i32 * 10i32.pow(3 - width as u32)),
             None if colon => None,
             None => Some(0),
         }
     }
 
-    fn year_now(&self) -> i64 {
-        civil_from_days(self.now.secs().div_euclid(DAY)).0
+    fn today(&self) -> (i64, u32) {
+        *self.today.get_or_init(|| {
+            let (year, month, _) = civil_from_days(self.now.secs().div_euclid(DAY));
+            (year, month)
+        })
     }
 
     /// The date and time that the fields make.
-    fn wall_clock(&mut self) -> Result<WallClock, DateError> {
-        let two_clocks = self.seen & TWELVE != 0 && self.seen & bit(Field::HourOfDay) != 0;
-        let repeated = self.seen.count_ones() as usize != self.count;
-        if self.seen & !(DATE | TIME | TWELVE | WEEKDAY) == 0
-            && !two_clocks
-            && !repeated
+    fn wall_clock(&self) -> Result<WallClock, DateError> {
+        let layout = &self.pattern.layout;
+        if layout.plain
             && let Some(clock) = self.plain_wall_clock()?
         {
             return Ok(clock);
         }
-        let Some(fields) = self.fields.get_mut(..self.count) else { return Ok(WallClock::EPOCH) };
-        // Stable, so that of equal ones the later in the text is set later.
-        fields.sort_by_key(|(field, _)| field.rank());
-        let within_year = fields.first().is_some_and(|(field, _)| field.is_within_year());
-        let default = within_year.then(|| self.year_now());
-        let fields = self.fields.get(..self.count).unwrap_or_default();
+        let within_year = layout.order.first().is_some_and(|(field, _)| field.is_within_year());
+        let default = within_year.then(|| self.today().0);
+        let fields = layout.order.iter().map(|(field, place)| {
+            let place = if layout.plain { *field as usize } else { *place };
+            (*field, i64::from(self.values.get(place).copied().unwrap_or_default()))
+        });
         Ok(set_all(default, fields)?)
     }
 
     /// The usual case, where no field contradicts another; nothing when the weekday does.
+    #[expect(clippy::indexing_slicing, reason = "there are fewer fields than FIELDS_MAX")]
     fn plain_wall_clock(&self) -> Result<Option<WallClock>, OutOfRange> {
-        let (mut year, mut month, mut day, mut day_of_week) = (1970, 1, 1, None);
-        if self.seen & bit(Field::Year) == 0 && self.seen & (DATE | WEEKDAY) != 0 {
-            year = self.year_now();
+        let layout = &self.pattern.layout;
+        let value = |field: Field| i64::from(self.values[field as usize]);
+        let (mut year, month, day) = (value(Field::Year), value(Field::Month), value(Field::DayOfMonth));
+        let (hour, minute, second) = (value(Field::HourOfDay), value(Field::Minute), value(Field::Second));
+        let hour_of_half = value(Field::ClockhourOfHalfday);
+        if !layout.has(bit(Field::Year)) && layout.has(DATE | WEEKDAY) {
+            year = self.today().0;
         }
-        let mut millis = 0;
-        for (field, value) in self.fields.iter().take(self.count) {
-            let value = i64::from(*value);
-            field.check(value, field.plain_range())?;
-            match field {
-                Field::Year => year = value,
-                Field::Month => month = value as u32,
-                Field::DayOfMonth => day = value,
-                Field::DayOfWeek => day_of_week = Some(value),
-                Field::Halfday => millis += value * 43_200_000,
-                Field::ClockhourOfHalfday => millis += value % 12 * 3_600_000,
-                Field::HourOfDay => millis += value * 3_600_000,
-                Field::Minute => millis += value * 60_000,
-                Field::Second => millis += value * 1000,
-                _ => millis += value,
-            }
+        let fits = |field: Field, value| field.check(value, field.plain_range()).is_ok();
+        let all_fit = fits(Field::Year, year)
+            & fits(Field::Month, month)
+            & fits(Field::DayOfMonth, day)
+            & fits(Field::HourOfDay, hour)
+            & (fits(Field::ClockhourOfHalfday, hour_of_half) | !layout.has(bit(Field::ClockhourOfHalfday)))
+            & (fits(Field::DayOfWeek, value(Field::DayOfWeek)) | !layout.has(WEEKDAY))
+            & fits(Field::Minute, minute)
+            & fits(Field::Second, second);
+        if !all_fit {
+            self.plain_misfit()?;
         }
-        Field::DayOfMonth.check(day, (1, i64::from(days_in_month(year, month))))?;
-        let days = days_from_civil(year, month, day as u32);
-        let agrees = day_of_week.is_none_or(|wanted| wanted == i64::from(weekday(days)));
-        Ok(agrees.then_some(WallClock { days, millis }))
+        Field::DayOfMonth.check(day, (1, i64::from(days_in_month(year, month as u32))))?;
+        let days = days_from_civil(year, month as u32, day as u32);
+        if layout.has(WEEKDAY) && value(Field::DayOfWeek) != i64::from(weekday(days)) {
+            return Ok(None);
+        }
+        let hour = hour + hour_of_half % 12 + 12 * value(Field::Halfday);
+        let secs = (hour * 60 + minute) * 60 + second;
+        Ok(Some(WallClock { days, millis: secs * 1000 + value(Field::Millis) }))
     }
 
+    /// Of values that are too large or too small, the one that comes first in the text.
+    #[cold]
+    fn plain_misfit(&self) -> Result<(), OutOfRange> {
+        self.pattern.steps.iter().filter_map(Step::field).try_for_each(|field| {
+            let value = self.values.get(field as usize).copied().unwrap_or_default();
+            field.check(i64::from(value), field.plain_range())
+        })
+    }
+
+    #[inline]
     fn instant(&self, local: WallClock, zone: &Zone) -> Result<Timestamp, DateError> {
         match (self.offset, &self.zone) {
             (Some(offset), _) => Ok(at_offset(local, offset)),
@@ -325,11 +341,15 @@ impl<'a> Reader<'a> {
             }
             _ => self.instant(local, zone)?,
         };
-        let offset = zone.offset_at(time.secs());
+        // Where the text names no zone, the offset is the one that was just found.
+        let offset = match (self.offset, &self.zone) {
+            (None, None) => (local.secs() - time.secs()) as i32,
+            _ => zone.offset_at(time.secs()),
+        };
         let there = time.secs() + i64::from(offset);
         let clock = WallClock { days: there.div_euclid(DAY), millis: there.rem_euclid(DAY) * 1000 };
         let (year, month, _) = clock.date();
-        let (this_year, this_month, _) = civil_from_days(self.now.secs().div_euclid(DAY));
+        let (this_year, this_month) = self.today();
         let wanted = match (month, this_month) {
             (12, 1) => this_year - 1,
             (1, 12) => this_year + 1,
@@ -354,19 +374,19 @@ impl<'a> Reader<'a> {
 }
 
 /// Sets the fields, which are in order, twice, as Joda does.
-fn set_all(default_year: Option<i64>, fields: &[(Field, i32)]) -> Result<WallClock, OutOfRange> {
+fn set_all(
+    default_year: Option<i64>,
+    fields: impl Iterator<Item = (Field, i64)> + Clone,
+) -> Result<WallClock, OutOfRange> {
     let mut clock = WallClock::EPOCH;
-    let all = || {
-        let year = default_year.map(|year| (Field::Year, year));
-        year.into_iter().chain(fields.iter().map(|(field, value)| (*field, i64::from(*value))))
-    };
+    let all = default_year.map(|year| (Field::Year, year)).into_iter().chain(fields);
     let mut last = None;
-    for (field, value) in all() {
+    for (field, value) in all.clone() {
         clock.set(field, value)?;
         clock.floor(field);
         last = Some(field);
     }
-    for (field, value) in all() {
+    for (field, value) in all {
         clock.set(field, value)?;
     }
     if let Some(field) = last {
@@ -376,8 +396,9 @@ fn set_all(default_year: Option<i64>, fields: &[(Field, i32)]) -> Result<WallClo
 }
 
 fn at_offset(local: WallClock, offset_ms: i32) -> Timestamp {
-    if offset_ms % 1000 == 0 {
-        return Timestamp::from_parts(local.secs() - i64::from(offset_ms / 1000), local.nanos());
+    let offset = offset_ms / 1000;
+    if offset * 1000 == offset_ms {
+        return Timestamp::from_parts(local.secs() - i64::from(offset), local.nanos());
     }
     let time = Timestamp::from_parts(local.secs(), local.nanos());
     Timestamp::from_nanos(time.to_nanos() - i128::from(offset_ms) * 1_000_000)
