@@ -28,6 +28,8 @@ pub const EVENT_TEXT_BYTES_MAX: usize = 1 << 31;
 
 /// Top-level fields that an event has room for without moving them.
 const FIELDS_EXPECTED: u32 = 24;
+/// Fields of `@metadata` that an event has room for without moving them.
+const METADATA_EXPECTED: u32 = 4;
 
 /// Text above this size grows by an eighth instead of doubling.
 const BIG_TEXT_BYTES: usize = 1 << 20;
@@ -232,8 +234,8 @@ impl Event {
     pub(crate) fn bare(text_bytes: usize) -> Event {
         let mut event = Event::in_room(text_bytes, 2 * FIELDS_EXPECTED as usize, 6);
         event.ranges.push(Range { start: 0, len: 0, cap: FIELDS_EXPECTED });
-        event.ranges.push(Range { start: 0, len: 0, cap: 0 });
-        event.nodes.resize(FIELDS_EXPECTED as usize, Node::NULL);
+        event.ranges.push(Range { start: FIELDS_EXPECTED, len: 0, cap: METADATA_EXPECTED });
+        event.nodes.resize((FIELDS_EXPECTED + METADATA_EXPECTED) as usize, Node::NULL);
         event
     }
 
@@ -476,6 +478,20 @@ impl Event {
     /// Sets `field` to a string that is already part of this event, without copying it.
     pub fn set_slice(&mut self, field: &FieldRef, span: TextSpan) -> Result<(), SetError> {
         self.set_node(field, Node::new(Kind::Str, span.start, span.len))
+    }
+
+    /// As [`Event::set_slice`], where there is no value yet or a null; whether it was so.
+    pub fn fill_slice(&mut self, field: &FieldRef, span: TextSpan) -> Result<bool, SetError> {
+        let there = self.find(field).map(|at| self.nodes[at].kind);
+        if there.is_some_and(|kind| kind != Kind::Null) {
+            return Ok(false);
+        }
+        let node = Node::new(Kind::Str, span.start, span.len);
+        match field.plain {
+            Some(id) if there.is_none() => self.append(DATA, node.with_key(id.0)),
+            _ => self.set_node(field, node)?,
+        }
+        Ok(true)
     }
 
     /// Sets `@timestamp`.
@@ -866,16 +882,16 @@ impl Event {
         }
     }
 
-    /// Sets a top-level field whose number is known and belongs to this event.
-    #[inline]
-    pub(crate) fn insert_number(&mut self, node: Node) {
-        if !Event::is_local(node.key) {
-            return self.insert_id(DATA, KeyId(node.key), node);
+    /// Sets the members of `range` that are plain fields, in order, up to the first one that is not; gives its place.
+    pub(crate) fn merge_plain(&mut self, at: u32, end: u32) -> u32 {
+        for at in at..end {
+            let node = self.nodes[at as usize];
+            if Event::is_local(node.key) || !KeyId(node.key).is_plain() {
+                return at;
+            }
+            self.insert_id(DATA, KeyId(node.key), node);
         }
-        match self.find_local(DATA, self.key_name(node.key)) {
-            Some(at) => self.nodes[at] = node.with_key(self.nodes[at].key),
-            None => self.append(DATA, node),
-        }
+        end
     }
 
     pub(crate) fn take_member(&mut self, range: u32, name: &Key) -> Option<Value> {

@@ -3,6 +3,7 @@
 mod decode;
 mod encode;
 mod scan;
+pub(crate) mod writer;
 
 pub use decode::{
     JSON_DEPTH_MAX, JSON_LIST_EVENTS_MAX, JsonError, JsonNumbers, JsonPlaces, MergeError, Parsed, ParsedKind,

@@ -4,6 +4,7 @@
 //! holds its number. The table is append-only and bounded: names arrive from strangers, and a sender that invents a new
 //! one per event must not make the process grow. A name that does not fit stays inside its event (see [`crate::Event`]).
 
+use crate::json::writer::{self, Writer};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -20,9 +21,11 @@ const CHUNK: usize = 4096;
 struct Info {
     name: &'static str,
     json: JsonKey,
-    /// Whether the name as a field reference means the top-level field of that name, and that field has no rules.
-    plain: bool,
 }
+
+/// A bit of the number of a name that, as a field reference, means something else than the top-level field of that name,
+/// or a field with rules of its own.
+const SPECIAL: u32 = 1 << 30;
 
 /// `,"name":`, escaped, so that an encoder copies instead of scanning, and a decoder compares instead of reading.
 ///
@@ -37,7 +40,7 @@ pub(crate) struct JsonKey {
 }
 
 impl JsonKey {
-    const BLOCK: usize = 16;
+    const BLOCK: usize = writer::BLOCK;
     /// No key at all.
     const NONE: JsonKey = JsonKey { first: 0, first_mask: 0, rest: &[], len: 0 };
 
@@ -54,15 +57,14 @@ impl JsonKey {
         JsonKey { first: u128::from_le_bytes(*first), first_mask, rest, len }
     }
 
-    /// Appends a comma and the key.
+    /// Writes a comma and the key.
     #[inline]
-    pub(crate) fn append_to(self, out: &mut Vec<u8>) {
-        let end = out.len() + self.len;
-        out.extend_from_slice(&self.first.to_le_bytes());
-        for block in self.rest.as_chunks::<{ Self::BLOCK }>().0 {
-            out.extend_from_slice(block);
+    pub(crate) fn write(self, out: &mut Writer<'_>) {
+        out.room(self.len);
+        out.block(self.first.to_le_bytes(), self.len.min(Self::BLOCK));
+        if self.len > Self::BLOCK {
+            out.part(self.rest, 0, self.len - Self::BLOCK);
         }
-        out.truncate(end);
     }
 
     /// Whether the key stands in `text` behind its first byte. At the very end of a text it may say no where yes is true.
@@ -113,8 +115,9 @@ impl KeyId {
         })
     }
 
+    #[inline]
     fn info(self) -> Option<&'static Info> {
-        let at = self.0 as usize;
+        let at = (self.0 & !SPECIAL) as usize;
         NAMES.get(at / CHUNK)?.get()?.get(at % CHUNK)?.get()
     }
 
@@ -123,11 +126,13 @@ impl KeyId {
     }
 
     /// Whether a hash's member of this name may become a top-level field without further ado.
+    #[inline]
     pub(crate) fn is_plain(self) -> bool {
-        self.info().is_some_and(|info| info.plain)
+        self.0 & SPECIAL == 0
     }
 
     /// The name as a JSON key with its colon.
+    #[inline]
     pub(crate) fn json(self) -> JsonKey {
         self.info().map_or(JsonKey::NONE, |info| info.json)
     }
@@ -147,10 +152,10 @@ fn enter(name: &str) -> Option<(&'static str, u32)> {
     // Never freed: the table lives as long as the process and is bounded by KEYS_MAX.
     let name: &'static str = Box::leak(name.into());
     let json = JsonKey::new(name);
-    let plain =
-        !name.contains(['[', ']']) && ![crate::TIMESTAMP, crate::METADATA, crate::TAGS].contains(&name);
-    chunk.get(at % CHUNK)?.set(Info { name, json, plain }).ok()?;
-    let id = u32::try_from(at).ok()?;
+    chunk.get(at % CHUNK)?.set(Info { name, json }).ok()?;
+    let special =
+        name.contains(['[', ']']) || [crate::TIMESTAMP, crate::METADATA, crate::TAGS].contains(&name);
+    let id = u32::try_from(at).ok()? | if special { SPECIAL } else { 0 };
     numbers.insert(name, id);
     Some((name, id))
 }
@@ -222,7 +227,9 @@ mod tests {
             [("a\"b", r#","a\"b":"#), ("a name of more than a block", r#","a name of more than a block":"#)]
         {
             let (key, mut text) = (KeyId::intern(name).unwrap().json(), Vec::new());
-            key.append_to(&mut text);
+            let mut writer = Writer::new(&mut text);
+            key.write(&mut writer);
+            writer.finish();
             assert_eq!((String::from_utf8_lossy(&text), key.len()), (json.into(), json.len()));
             let filling = "x".repeat(JsonKey::BLOCK);
             assert!(key.follows(format!("{{{}{filling}", &json[1..]).as_bytes()));

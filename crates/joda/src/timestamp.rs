@@ -115,10 +115,10 @@ impl Timestamp {
         }
     }
 
-    /// The text where it has the usual length: a year of four digits, and milliseconds.
+    /// The ISO 8601 form where it has the usual length: a year of four digits, and milliseconds.
     #[inline]
     #[expect(clippy::indexing_slicing, reason = "places are constants below 24")]
-    fn usual(&self) -> Option<[u8; 24]> {
+    pub fn usual(&self) -> Option<[u8; 24]> {
         let (days, of_day) = (self.secs.div_euclid(DAY), self.secs.rem_euclid(DAY) as u32);
         let millis = self.nanos / 1_000_000;
         if millis * 1_000_000 != self.nanos || !(FIRST_USUAL_DAY..=LAST_USUAL_DAY).contains(&days) {

@@ -47,6 +47,11 @@ impl Destination {
         if self.overwrite {
             return captured.set(event, field).map_err(Stop::fault);
         }
+        if let Captured::Span(span) = captured
+            && event.fill_slice(field, span).map_err(Stop::fault)?
+        {
+            return Ok(());
+        }
         match event.get(field) {
             None | Some(ValueRef::Null) => captured.set(event, field),
             Some(ValueRef::Str(text)) => {

@@ -217,16 +217,17 @@ impl Event {
             return Ok(());
         }
         let range = self.ranges[parsed.0.a as usize];
-        for at in range.start..range.start + range.len {
-            let node = self.nodes[at as usize];
-            if !Event::is_local(node.key) && KeyId(node.key).is_plain() {
-                self.insert_number(node);
-            } else {
-                let reference = FieldRef::parse(self.key_name(node.key))?;
-                self.set_node(&reference, node.with_key(0))?;
+        let (mut at, end) = (range.start, range.start + range.len);
+        loop {
+            at = self.merge_plain(at, end);
+            if at == end {
+                return Ok(());
             }
+            let node = self.nodes[at as usize];
+            let reference = FieldRef::parse(self.key_name(node.key))?;
+            self.set_node(&reference, node.with_key(0))?;
+            at += 1;
         }
-        Ok(())
     }
 
     fn parse_at(

@@ -1,6 +1,7 @@
 //! Values as JSON text, spelled as Logstash spells them.
 
-use super::scan::{BLOCK, specials};
+use super::scan::specials;
+use super::writer::{BLOCK, Writer};
 use crate::event::{DATA, Event, Kind, META, Node};
 use crate::key::KeyId;
 use crate::number::java_double;
@@ -9,7 +10,9 @@ use crate::value::ValueRef;
 impl Event {
     /// Appends the event as one line of JSON (no line end), without `@metadata`.
     pub fn write_json(&self, out: &mut Vec<u8>) {
-        self.write_members(DATA, Kind::Object, out);
+        let mut writer = Writer::new(out);
+        self.write_members(DATA, Kind::Object, &mut writer);
+        writer.finish();
     }
 
     /// As [`Event::write_json`], with `@metadata` as its last member where it is not empty.
@@ -22,54 +25,58 @@ impl Event {
             } else {
                 b",\"@metadata\":"
             });
-            self.write_members(META, Kind::Object, out);
+            let mut writer = Writer::new(out);
+            self.write_members(META, Kind::Object, &mut writer);
+            writer.finish();
             out.push(b'}');
         }
     }
 
     /// The members of a hash or list, straight from the arena.
-    fn write_members(&self, range: u32, kind: Kind, out: &mut Vec<u8>) {
+    fn write_members(&self, range: u32, kind: Kind, out: &mut Writer<'_>) {
         let [open, close] = if kind == Kind::Object { *b"{}" } else { *b"[]" };
-        let (members, start) = (self.members(range), out.len());
+        let (members, start) = (self.members(range), out.at());
+        out.room(2);
         if members.is_empty() {
-            return out.extend_from_slice(&[open, close]);
+            out.byte(open);
         }
         for node in members {
             match kind {
                 Kind::Object => self.write_key(node.key, out),
-                _ => out.push(b','),
+                _ => {
+                    out.room(1);
+                    out.byte(b',');
+                }
             }
             self.write_node(*node, out);
         }
         // Each member begins with a comma; the first one's place is the bracket's.
-        if let Some(first) = out.get_mut(start) {
-            *first = open;
-        }
-        out.push(close);
+        out.set(start, open);
+        out.room(1);
+        out.byte(close);
     }
 
     #[inline]
-    fn write_key(&self, key: u32, out: &mut Vec<u8>) {
+    fn write_key(&self, key: u32, out: &mut Writer<'_>) {
         if Event::is_local(key) {
-            out.push(b',');
-            write_string(self.key_name(key), out);
-            out.push(b':');
+            let name = self.key_name(key);
+            out.bytes(b",");
+            write_part(name.as_bytes(), 0, name.len(), out);
+            out.bytes(b":");
         } else {
-            KeyId(key).json().append_to(out);
+            KeyId(key).json().write(out);
         }
     }
 
-    fn write_node(&self, node: Node, out: &mut Vec<u8>) {
+    #[inline]
+    fn write_node(&self, node: Node, out: &mut Writer<'_>) {
+        let (start, len) = (node.a as usize, node.b as usize);
         match node.kind {
-            Kind::Str if node.quoted => {
-                copy_part(self.text.as_bytes(), node.a as usize - 1, node.b as usize + 2, out);
-            }
-            Kind::Str => write_part(self.text.as_bytes(), node.a as usize, node.b as usize, out),
+            Kind::Str if node.quoted => out.part(self.text.as_bytes(), start - 1, len + 2),
+            Kind::Str => write_part(self.text.as_bytes(), start, len, out),
+            Kind::BigInt | Kind::Decimal => out.part(self.text.as_bytes(), start, len),
             Kind::Array | Kind::Object => self.write_members(node.a, node.kind, out),
-            Kind::BigInt | Kind::Decimal => {
-                copy_part(self.text.as_bytes(), node.a as usize, node.b as usize, out);
-            }
-            _ => write_value(self.resolve(node), out),
+            _ => write_scalar(self.resolve(node), out),
         }
     }
 }
@@ -83,111 +90,128 @@ pub fn append_value(value: ValueRef<'_>, out: &mut String) {
 
 /// Appends `value` as JSON.
 pub fn write_value(value: ValueRef<'_>, out: &mut Vec<u8>) {
+    let mut writer = Writer::new(out);
     match value {
-        ValueRef::Null => out.extend_from_slice(b"null"),
-        ValueRef::Bool(true) => out.extend_from_slice(b"true"),
-        ValueRef::Bool(false) => out.extend_from_slice(b"false"),
-        ValueRef::Int(i) => out.extend_from_slice(itoa::Buffer::new().format(i).as_bytes()),
-        ValueRef::BigInt(text) | ValueRef::Decimal(text) => out.extend_from_slice(text.as_bytes()),
+        ValueRef::Array(array) => array.event.write_members(array.range, Kind::Array, &mut writer),
+        ValueRef::Object(object) => object.event.write_members(object.range, Kind::Object, &mut writer),
+        _ => write_scalar(value, &mut writer),
+    }
+    writer.finish();
+}
+
+fn write_scalar(value: ValueRef<'_>, out: &mut Writer<'_>) {
+    match value {
+        ValueRef::Bool(true) => out.bytes(b"true"),
+        ValueRef::Bool(false) => out.bytes(b"false"),
+        ValueRef::Int(i) => out.bytes(itoa::Buffer::new().format(i).as_bytes()),
+        ValueRef::BigInt(text) | ValueRef::Decimal(text) => out.bytes(text.as_bytes()),
         ValueRef::Float(f) => write_float(f, out),
         ValueRef::Timestamp(timestamp) => {
-            out.push(b'"');
-            timestamp.write_iso8601_bytes(out);
-            out.push(b'"');
+            out.bytes(b"\"");
+            match timestamp.usual() {
+                Some(text) => out.bytes(&text),
+                None => out.append(|out| timestamp.write_iso8601_bytes(out)),
+            }
+            out.bytes(b"\"");
         }
-        ValueRef::Str(text) => write_string(text, out),
-        ValueRef::Array(array) => array.event.write_members(array.range, Kind::Array, out),
-        ValueRef::Object(object) => object.event.write_members(object.range, Kind::Object, out),
+        ValueRef::Str(text) => write_part(text.as_bytes(), 0, text.len(), out),
+        // Lists and hashes have been written by those who know where their members are.
+        ValueRef::Null | ValueRef::Array(_) | ValueRef::Object(_) => out.bytes(b"null"),
     }
 }
 
 /// JSON has no infinity: like Logstash, it becomes a string.
-fn write_float(value: f64, out: &mut Vec<u8>) {
+fn write_float(value: f64, out: &mut Writer<'_>) {
     let text = java_double(value);
+    let text = text.as_str().as_bytes();
     if value.is_finite() {
-        out.extend_from_slice(text.as_str().as_bytes());
+        out.bytes(text);
     } else {
-        write_string(text.as_str(), out);
+        write_part(text, 0, text.len(), out);
     }
 }
 
 /// Appends `text` quoted and escaped.
 pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
-    write_part(text.as_bytes(), 0, text.len(), out);
+    let mut writer = Writer::new(out);
+    write_part(text.as_bytes(), 0, text.len(), &mut writer);
+    writer.finish();
 }
 
-/// Appends `len` bytes of `text` from `start`, quoted and escaped.
-///
-/// Whole blocks are copied, with what stands behind the part in `text`, and the surplus is taken back: a copy of fixed
-/// size costs a fraction of one whose size is known at run time only.
-fn write_part(text: &[u8], start: usize, len: usize, out: &mut Vec<u8>) {
-    out.reserve(len + BLOCK + 2);
-    out.push(b'"');
+/// Writes `len` bytes of `text` from `start`, quoted and escaped.
+fn write_part(text: &[u8], start: usize, len: usize, out: &mut Writer<'_>) {
+    /// What a block becomes at most, with a quote.
+    const BLOCK_MAX: usize = 6 * BLOCK + 1;
     let (mut at, end) = (start, start + len);
+    out.room(BLOCK_MAX);
+    out.byte(b'"');
     while at < end {
-        let left = end - at;
-        let Some(block) = text.get(at..).and_then(<[u8]>::first_chunk::<BLOCK>) else {
-            write_rest(text.get(at..end).unwrap_or_default(), out);
-            break;
+        out.room(BLOCK_MAX);
+        let count = BLOCK.min(end - at);
+        let block = match text.get(at..).and_then(<[u8]>::first_chunk) {
+            Some(block) => *block,
+            None => padded(text.get(at..end).unwrap_or_default()),
         };
-        let specials = specials(block);
-        let clean = (specials.trailing_zeros() as usize).min(left).min(BLOCK);
-        let before = out.len();
-        out.extend_from_slice(block);
-        out.truncate(before + clean);
-        at += clean;
-        if clean < left.min(BLOCK)
-            && let Some(byte) = block.get(clean)
-        {
-            write_escape(*byte, out);
-            at += 1;
+        let specials = specials(&block) & ((1 << count) - 1);
+        match specials {
+            0 => out.block(block, count),
+            _ => write_escaped(block, count, specials, out),
         }
+        at += count;
     }
-    out.push(b'"');
-}
-
-/// Appends `len` bytes of `text` from `start` as they are; in whole blocks where they are few.
-#[inline]
-fn copy_part(text: &[u8], start: usize, len: usize, out: &mut Vec<u8>) {
-    const FEW: usize = 4 * BLOCK;
-    let padded = len.next_multiple_of(BLOCK);
-    match text.get(start..start + padded) {
-        Some(padded) if len <= FEW => {
-            let end = out.len() + len;
-            for block in padded.as_chunks::<BLOCK>().0 {
-                out.extend_from_slice(block);
-            }
-            out.truncate(end);
-        }
-        _ => out.extend_from_slice(text.get(start..start + len).unwrap_or_default()),
-    }
+    out.byte(b'"');
 }
 
 /// The last bytes of all, fewer than a block.
-fn write_rest(rest: &[u8], out: &mut Vec<u8>) {
-    for byte in rest {
-        match byte {
-            b'"' | b'\\' | 0..0x20 => write_escape(*byte, out),
-            _ => out.push(*byte),
-        }
+fn padded(rest: &[u8]) -> [u8; BLOCK] {
+    let mut block = [0; BLOCK];
+    block.iter_mut().zip(rest).for_each(|(place, byte)| *place = *byte);
+    block
+}
+
+/// Writes the first `count` bytes of a block of which some need escapes.
+#[inline]
+fn write_escaped(block: [u8; BLOCK], count: usize, mut specials: u32, out: &mut Writer<'_>) {
+    let (mut bytes, mut from) = (u128::from_le_bytes(block), 0);
+    while specials != 0 {
+        let at = specials.trailing_zeros();
+        out.block(bytes.to_le_bytes(), (at - from) as usize);
+        bytes = bytes >> (8 * (at - from)) >> 8;
+        write_escape(block.get(at as usize).copied().unwrap_or_default(), out);
+        from = at + 1;
+        specials &= specials - 1;
+    }
+    out.block(bytes.to_le_bytes(), count - from as usize);
+}
+
+/// What follows the backslash; `u` for what has no letter of its own.
+const ESCAPES: [u8; 256] = {
+    let mut letters = [b'u'; 256];
+    let known = *b"\"\"\\\\\x08b\x09t\x0an\x0cf\x0dr";
+    let mut i = 0;
+    while i < known.len() {
+        letters[known[i] as usize] = known[i + 1];
+        i += 2;
+    }
+    letters
+};
+
+#[inline]
+fn write_escape(byte: u8, out: &mut Writer<'_>) {
+    let letter = ESCAPES.get(usize::from(byte)).copied().unwrap_or(b'u');
+    out.byte(b'\\');
+    out.byte(letter);
+    if letter == b'u' {
+        write_hex(byte, out);
     }
 }
 
-fn write_escape(byte: u8, out: &mut Vec<u8>) {
-    let letter = match byte {
-        b'"' | b'\\' => byte,
-        0x08 => b'b',
-        0x09 => b't',
-        0x0a => b'n',
-        0x0c => b'f',
-        0x0d => b'r',
-        _ => {
-            let hex = |n: u8| if n < 10 { b'0' + n } else { b'A' + n - 10 };
-            return out.extend_from_slice(&[b'\\', b'u', b'0', b'0', hex(byte >> 4), hex(byte & 15)]);
-        }
-    };
-    out.extend_from_slice(&[b'\\', letter]);
+#[cold]
+fn write_hex(byte: u8, out: &mut Writer<'_>) {
+    let hex = |n: u8| if n < 10 { b'0' + n } else { b'A' + n - 10 };
+    [b'0', b'0', hex(byte >> 4), hex(byte & 15)].into_iter().for_each(|byte| out.byte(byte));
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,9 +1,7 @@
 //! Finding the bytes of a string that are not just copied, sixteen at a time.
 
+use super::writer::BLOCK;
 use wide::u8x16;
-
-/// Bytes that are looked at together.
-pub(super) const BLOCK: usize = 16;
 
 /// Where the first quote, backslash or control character is; the length where there is none.
 pub(super) fn first_special(bytes: &[u8]) -> usize {
