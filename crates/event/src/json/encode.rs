@@ -155,7 +155,7 @@ fn write_part(text: &[u8], start: usize, len: usize, out: &mut Writer<'_>) {
         let specials = specials(&block) & ((1 << count) - 1);
         match specials {
             0 => out.block(block, count),
-            _ => write_escaped(block, count, specials, out),
+            _ => write_escaped(block, count, specials, text.get(at..).unwrap_or_default(), out),
         }
         at += count;
     }
@@ -169,47 +169,23 @@ fn padded(rest: &[u8]) -> [u8; BLOCK] {
     block
 }
 
-/// Writes the first `count` bytes of a block of which some need escapes.
+/// Writes the first `count` bytes of a block of which some need escapes; `text` begins with the block.
 #[inline]
-fn write_escaped(block: [u8; BLOCK], count: usize, mut specials: u32, out: &mut Writer<'_>) {
-    let (mut bytes, mut from) = (u128::from_le_bytes(block), 0);
+fn write_escaped(block: [u8; BLOCK], count: usize, mut specials: u32, text: &[u8], out: &mut Writer<'_>) {
+    let start = out.at();
+    let mut grown = 0;
+    out.block(block, count);
+    // The rest of the block is written anew behind each backslash, one place further on.
     while specials != 0 {
-        let at = specials.trailing_zeros();
-        out.block(bytes.to_le_bytes(), (at - from) as usize);
-        bytes = bytes >> (8 * (at - from)) >> 8;
-        write_escape(block.get(at as usize).copied().unwrap_or_default(), out);
-        from = at + 1;
+        let at = specials.trailing_zeros() as usize;
+        let rest = match text.get(at..).and_then(<[u8]>::first_chunk) {
+            Some(rest) => *rest,
+            None => padded(text.get(at..).unwrap_or_default()),
+        };
+        grown += out.escape(start + at + grown, rest);
         specials &= specials - 1;
     }
-    out.block(bytes.to_le_bytes(), count - from as usize);
-}
-
-/// What follows the backslash; `u` for what has no letter of its own.
-const ESCAPES: [u8; 256] = {
-    let mut letters = [b'u'; 256];
-    let known = *b"\"\"\\\\\x08b\x09t\x0an\x0cf\x0dr";
-    let mut i = 0;
-    while i < known.len() {
-        letters[known[i] as usize] = known[i + 1];
-        i += 2;
-    }
-    letters
-};
-
-#[inline]
-fn write_escape(byte: u8, out: &mut Writer<'_>) {
-    let letter = ESCAPES.get(usize::from(byte)).copied().unwrap_or(b'u');
-    out.byte(b'\\');
-    out.byte(letter);
-    if letter == b'u' {
-        write_hex(byte, out);
-    }
-}
-
-#[cold]
-fn write_hex(byte: u8, out: &mut Writer<'_>) {
-    let hex = |n: u8| if n < 10 { b'0' + n } else { b'A' + n - 10 };
-    [b'0', b'0', hex(byte >> 4), hex(byte & 15)].into_iter().for_each(|byte| out.byte(byte));
+    out.go_to(start + count + grown);
 }
 
 #[cfg(test)]

@@ -70,6 +70,52 @@ impl<'o> Writer<'o> {
         self.at += len;
     }
 
+    /// Goes to a place that was written to.
+    #[inline]
+    pub(crate) fn go_to(&mut self, at: usize) {
+        self.at = at;
+    }
+
+    /// Writes the escape of the first byte of `rest`, and the others behind it, at `at`, where there is room for all;
+    /// gives the bytes that the escape adds.
+    #[inline]
+    pub(crate) fn escape(&mut self, at: usize, rest: [u8; BLOCK]) -> usize {
+        let Some(place) = self.out.get_mut(at..).and_then(<[u8]>::first_chunk_mut::<{ BLOCK + 1 }>) else {
+            return 0;
+        };
+        let [backslash, behind @ ..] = place;
+        *backslash = b'\\';
+        *behind = rest;
+        let [byte, ..] = rest;
+        if byte == b'"' || byte == b'\\' {
+            return 1;
+        }
+        self.escape_control(at, rest)
+    }
+
+    #[cold]
+    fn escape_control(&mut self, at: usize, rest: [u8; BLOCK]) -> usize {
+        let [byte, ..] = rest;
+        let letter = match byte {
+            0x08 => b'b',
+            0x09 => b't',
+            0x0a => b'n',
+            0x0c => b'f',
+            0x0d => b'r',
+            _ => {
+                let hex = |n: u8| if n < 10 { b'0' + n } else { b'A' + n - 10 };
+                let [_, behind @ ..] = rest;
+                let escape = [b'\\', b'u', b'0', b'0', hex(byte >> 4), hex(byte & 15)];
+                for (place, byte) in (at..).zip(escape.into_iter().chain(behind)) {
+                    self.set(place, byte);
+                }
+                return 5;
+            }
+        };
+        self.set(at + 1, letter);
+        1
+    }
+
     /// Writes `bytes`.
     #[inline]
     pub(crate) fn bytes(&mut self, bytes: &[u8]) {
