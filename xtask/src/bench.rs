@@ -6,6 +6,7 @@
 mod compare;
 mod feed;
 mod generate;
+mod latency;
 mod output;
 mod process;
 mod run;
@@ -23,9 +24,13 @@ pub(crate) struct Arguments {
     /// Events per run.
     #[arg(long, default_value_t = 300_000)]
     events: usize,
-    /// Only these workloads, with commas between: json, apache, pass, tcp, conditions, elasticsearch, split, start.
+    /// Only these workloads, with commas between: json, apache, pass, tcp, conditions, elasticsearch, split, start,
+    /// latency.
     #[arg(long, value_delimiter = ',')]
     workloads: Vec<String>,
+    /// Events per second under which latency is measured.
+    #[arg(long, default_value_t = 200_000.0)]
+    rate: f64,
     /// Another executable to run by turns with ours.
     #[arg(long)]
     compare: Option<PathBuf>,
@@ -36,6 +41,8 @@ pub(crate) struct Arguments {
 
 /// The measurement of a start; it has no events.
 const START: &str = "start";
+/// The measurement of single events: alone, and at `--rate`.
+const LATENCY: &str = "latency";
 
 /// Runs what `arguments` say.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -49,7 +56,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     if arguments.events == 0 || arguments.rounds == 0 {
         bail!("--events and --rounds start at 1");
     }
-    let (workloads, start) = chosen(&arguments.workloads)?;
+    let (workloads, start, latency) = chosen(&arguments.workloads)?;
     for workload in workloads {
         compare::compare(workload, &programs, arguments.events, arguments.rounds)?;
     }
@@ -62,17 +69,21 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
             program.display()
         );
     }
+    for program in programs.iter().filter(|_| latency) {
+        latency::print(program, arguments.rate)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The workloads with these names, or all, and whether the start is measured.
-fn chosen(names: &[String]) -> Result<(Vec<&'static Workload>, bool)> {
-    let known = || WORKLOADS.iter().map(|workload| workload.name).chain([START]);
+/// The workloads with these names, or all, and whether the start and the latency are measured.
+fn chosen(names: &[String]) -> Result<(Vec<&'static Workload>, bool, bool)> {
+    let known = || WORKLOADS.iter().map(|workload| workload.name).chain([START, LATENCY]);
     if let Some(unknown) = names.iter().find(|name| known().all(|known| known != name.as_str())) {
         bail!("no workload is called {unknown}; there are {}", known().collect::<Vec<_>>().join(", "));
     }
     let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
-    Ok((WORKLOADS.iter().filter(|workload| wanted(workload.name)).collect(), wanted(START)))
+    let workloads = WORKLOADS.iter().filter(|workload| wanted(workload.name)).collect();
+    Ok((workloads, wanted(START), wanted(LATENCY)))
 }
 
 #[cfg(test)]
@@ -83,12 +94,13 @@ mod tests {
     fn workloads_by_name() {
         let names = |list: &[&str]| {
             let list: Vec<String> = list.iter().map(|name| (*name).to_owned()).collect();
-            chosen(&list)
-                .map(|(found, start)| (found.iter().map(|found| found.name).collect::<Vec<_>>(), start))
+            chosen(&list).map(|(found, start, latency)| {
+                (found.iter().map(|found| found.name).collect::<Vec<_>>(), start, latency)
+            })
         };
-        assert_eq!(names(&["tcp", "json"]).unwrap(), (vec!["json", "tcp"], false));
+        assert_eq!(names(&["tcp", "json"]).unwrap(), (vec!["json", "tcp"], false, false));
         assert_eq!(names(&[]).unwrap().0.len(), WORKLOADS.len());
-        assert!(names(&["start"]).unwrap().1);
+        assert!(names(&["start"]).unwrap().1 && names(&["latency"]).unwrap().2);
         assert!(names(&["jsn"]).unwrap_err().to_string().contains("called jsn; there are json, apache"));
     }
 }
