@@ -55,7 +55,7 @@ type Encoders = Vec<Option<Box<dyn BatchEncoder>>>;
 /// What came of the portions of a trip that have not been handed on yet.
 #[derive(Default)]
 struct Results {
-    /// The events, where there is an output without an encoder; else nothing.
+    /// The events, where there is an output that wants them; else nothing.
     events: Vec<Event>,
     events_bytes: usize,
     /// Events behind the filters, whether they are still there or not.
@@ -180,7 +180,9 @@ impl Worker {
             self.encoders = self.shop.encoders();
             return;
         }
-        results.add(outcome, self.encoders.iter().any(Option::is_none));
+        let wants =
+            |encoder: &Option<Box<dyn BatchEncoder>>| encoder.as_ref().is_none_or(|e| e.keeps_events());
+        results.add(outcome, self.encoders.iter().any(wants));
     }
 
     /// What is to be handed on, in bytes.
@@ -191,7 +193,8 @@ impl Worker {
 
     async fn hand_on(&mut self, results: Results, acks: &[Ack], in_filters: &mut InFilters) {
         let finish = |(encoder, route): (&mut Option<Box<dyn BatchEncoder>>, &Selection)| {
-            encoder.as_mut().filter(|_| !route.is_empty()).map(|encoder| encoder.finish())
+            let encoder = encoder.as_mut().filter(|_| !route.is_empty())?;
+            Some(encoder.finish().with_events(encoder.keeps_events()))
         };
         let encoded = self.encoders.iter_mut().zip(&results.routes).map(finish).collect();
         self.shop.hand_on(results, encoded, acks, in_filters).await;

@@ -427,8 +427,10 @@ impl OutputHarness {
             Some(encoder) => {
                 let mut encoder = encoder.lock().unwrap_or_else(PoisonError::into_inner);
                 encoder.encode(&mut events.iter());
-                let none = Arc::new(FilteredBatch::new(Vec::new(), Vec::new()));
-                OutputBatch::of_encoded(none, all, encoder.finish())
+                let keeps_events = encoder.keeps_events();
+                let left = if keeps_events { events } else { Vec::new() };
+                let batch = Arc::new(FilteredBatch::new(left, Vec::new()));
+                OutputBatch::of_encoded(batch, all, encoder.finish().with_events(keeps_events))
             }
         }
     }

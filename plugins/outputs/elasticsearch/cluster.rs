@@ -62,6 +62,11 @@ impl Cluster {
         Ok(())
     }
 
+    /// What was found out once the cluster was there; it never changes then.
+    pub(super) fn facts(&self) -> Option<Facts> {
+        self.facts.get().copied()
+    }
+
     /// Waits until the cluster is there and set up; the first instance that comes does the work.
     ///
     /// # Errors
