@@ -151,8 +151,8 @@ impl Elasticsearch {
 }
 
 impl Output for Elasticsearch {
-    fn start<'a>(&'a mut self, _: &'a OutputContext) -> BoxFuture<'a, Result<(), StartError>> {
-        Box::pin(self.cluster.discover())
+    fn start<'a>(&'a mut self, cx: &'a OutputContext) -> BoxFuture<'a, Result<(), StartError>> {
+        Box::pin(self.cluster.discover(cx))
     }
 
     fn write<'a>(
@@ -169,10 +169,11 @@ impl Output for Elasticsearch {
                 rules: &self.rules,
                 counts: &self.counts,
                 events: batches.iter().map(|batch| batch.events().collect()).collect(),
+                payloads: &payloads,
                 cx,
                 backoff: self.backoff(),
             };
-            delivery.all(&payloads, self.compression_level).await
+            delivery.all(self.compression_level).await
         })
     }
 }

@@ -55,8 +55,10 @@ type Encoders = Vec<Option<Box<dyn BatchEncoder>>>;
 /// What came of the portions of a trip that have not been handed on yet.
 #[derive(Default)]
 struct Results {
-    /// The events, where there is an output that wants them; else nothing.
+    /// The events, where they are wanted; else nothing.
     events: Vec<Event>,
+    /// Whether an output wants the events, once that was asked.
+    wanted: Option<bool>,
     events_bytes: usize,
     /// Events behind the filters, whether they are still there or not.
     out: usize,
@@ -169,6 +171,9 @@ impl Worker {
     fn keep(&mut self, outcome: Outcome, pulled: u64, acks: &[Ack], results: &mut Results) {
         results.pulled += pulled;
         let encoders = &mut self.encoders;
+        let wants =
+            |encoder: &Option<Box<dyn BatchEncoder>>| encoder.as_ref().is_none_or(|e| e.keeps_events());
+        results.wanted.get_or_insert_with(|| encoders.iter().any(wants));
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| encode(encoders, &outcome))) {
             acks.iter().for_each(Ack::abandon);
             // What the encoders had of earlier portions is gone with them.
@@ -180,9 +185,7 @@ impl Worker {
             self.encoders = self.shop.encoders();
             return;
         }
-        let wants =
-            |encoder: &Option<Box<dyn BatchEncoder>>| encoder.as_ref().is_none_or(|e| e.keeps_events());
-        results.add(outcome, self.encoders.iter().any(wants));
+        results.add(outcome);
     }
 
     /// What is to be handed on, in bytes.
@@ -221,8 +224,8 @@ fn encode(encoders: &mut Encoders, outcome: &Outcome) {
 }
 
 impl Results {
-    /// Adds what came of a portion; the events themselves only where an output wants them, which is always so or never.
-    fn add(&mut self, outcome: Outcome, wanted: bool) {
+    /// Adds what came of a portion; the events themselves only where they are wanted.
+    fn add(&mut self, outcome: Outcome) {
         let Outcome { mut events, routes, mut dead, created } = outcome;
         if self.routes.is_empty() {
             self.routes = routes;
@@ -230,7 +233,7 @@ impl Results {
             self.routes.iter_mut().zip(&routes).for_each(|(all, route)| all.append(route, self.out));
         }
         let count = events.len();
-        if wanted {
+        if self.wanted == Some(true) {
             self.events_bytes += events.iter().map(Event::byte_size).sum::<usize>();
             self.events.append(&mut events);
         }

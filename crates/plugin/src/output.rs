@@ -55,7 +55,8 @@ pub trait BatchEncoder: Send {
     /// Gives away what has been made since the last call.
     fn finish(&mut self) -> Encoded;
 
-    /// Whether the output needs the events besides, for what only the destination can refuse. Always the same.
+    /// Whether the output needs the events besides, for what only the destination can refuse. Asked before the first
+    /// events of a batch, for the whole batch.
     fn keeps_events(&self) -> bool {
         false
     }
@@ -224,6 +225,12 @@ pub struct OutputContext {
 pub trait DeadLetters: Send + Sync {
     /// Keeps `event` with the reason; returns once that is safe.
     fn write<'a>(&'a self, event: &'a Event, reason: &'a str) -> BoxFuture<'a, ()>;
+
+    /// Whether the events are kept. Where not, their time is all that is shown of them, and an event that has nothing else
+    /// does as well.
+    fn keeps_events(&self) -> bool {
+        true
+    }
 }
 
 /// Why a write did not succeed.

@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ferrostash_event::Event;
+use ferrostash_event::{Event, FieldRef, TIMESTAMP, Timestamp};
 use ferrostash_plugin::{BatchEncoder, Buffer, Buffers, Encoded, OutputBatch};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -43,9 +43,21 @@ pub(super) struct Payload {
     items: Vec<Item>,
     /// Events that can't be sent, with the reason.
     pub(super) unmappable: Vec<(usize, Unmappable)>,
+    /// The time of each event.
+    times: Vec<Option<Timestamp>>,
 }
 
 impl Payload {
+    /// What is left of an event where no dead letters are kept.
+    pub(super) fn remains_of(&self, event: usize) -> Event {
+        if let Some(time) = self.times.get(event).copied().flatten() {
+            return Event::at(time);
+        }
+        let mut remains = Event::new();
+        remains.remove(&FieldRef::literal(TIMESTAMP));
+        remains
+    }
+
     /// What became of a batch on the worker; where the facts were not known then, it is done now.
     pub(super) async fn of(
         batch: &OutputBatch,
@@ -74,6 +86,7 @@ pub(super) struct Writer {
     text: Buffer,
     items: Vec<Item>,
     unmappable: Vec<(usize, Unmappable)>,
+    times: Vec<Option<Timestamp>>,
 }
 
 /// A buffer that is shared while requests are made of it.
@@ -89,12 +102,14 @@ impl Writer {
     pub(super) fn new(mapper: Arc<Mapper>, buffers: Buffers) -> Writer {
         let text = buffers.take();
         let repetition = Repetition::default();
-        Writer { mapper, repetition, buffers, text, items: Vec::new(), unmappable: Vec::new() }
+        let (items, unmappable, times) = (Vec::new(), Vec::new(), Vec::new());
+        Writer { mapper, repetition, buffers, text, items, unmappable, times }
     }
 
     fn write(&mut self, event: &Event, facts: Facts) {
-        let Writer { mapper, repetition, text, items, unmappable, .. } = self;
-        let (number, start) = (items.len() + unmappable.len(), text.len());
+        let Writer { mapper, repetition, text, items, unmappable, times, .. } = self;
+        let (number, start) = (times.len(), text.len());
+        times.push(event.timestamp());
         match mapper.write(event, facts, repetition, text) {
             Ok(action) => {
                 let lines = start..text.len();
@@ -109,11 +124,12 @@ impl Writer {
 
     fn finish(&mut self) -> Payload {
         let text = std::mem::replace(&mut self.text, self.buffers.take());
-        let next = Vec::with_capacity(self.items.len());
+        let (items, times) = (Vec::with_capacity(self.items.len()), Vec::with_capacity(self.times.len()));
         Payload {
             text: Bytes::from_owner(Text(text)),
-            items: std::mem::replace(&mut self.items, next),
+            items: std::mem::replace(&mut self.items, items),
             unmappable: std::mem::take(&mut self.unmappable),
+            times: std::mem::replace(&mut self.times, times),
         }
     }
 }
@@ -153,9 +169,10 @@ impl BatchEncoder for BulkEncoder {
         Encoded::new(self.writer.finish(), size, Vec::new())
     }
 
-    /// A document that the cluster refuses goes to the dead letter queue as the event it was.
+    /// A document that the cluster refuses goes to the dead letter queue as the event it was; and a batch that can't be
+    /// written yet is left to the output.
     fn keeps_events(&self) -> bool {
-        true
+        self.cluster.keeps_letters() || self.cluster.facts().is_none()
     }
 }
 

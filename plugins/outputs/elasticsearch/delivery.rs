@@ -73,8 +73,9 @@ pub(super) struct Delivery<'d> {
     pub(super) nodes: &'d Nodes,
     pub(super) rules: &'d Rules,
     pub(super) counts: &'d Counts,
-    /// The events of each batch.
+    /// The events of each batch, where they are still there.
     pub(super) events: Vec<Vec<&'d Event>>,
+    pub(super) payloads: &'d [Arc<Payload>],
     pub(super) cx: &'d OutputContext,
     pub(super) backoff: Backoff,
 }
@@ -95,14 +96,14 @@ impl Delivery<'_> {
     ///
     /// # Errors
     /// The grace time is over.
-    pub(super) async fn all(&mut self, payloads: &[Arc<Payload>], level: u32) -> Result<(), OutputError> {
-        for (batch, payload) in payloads.iter().enumerate() {
+    pub(super) async fn all(&mut self, level: u32) -> Result<(), OutputError> {
+        for (batch, payload) in self.payloads.iter().enumerate() {
             for (event, reason) in &payload.unmappable {
                 self.counts.non_retryable.add(1);
                 self.dead_letter(batch, *event, reason).await;
             }
         }
-        let mut open = Request::all(payloads, level);
+        let mut open = Request::all(self.payloads, level);
         open.reverse();
         while let Some(request) = open.pop() {
             open.extend(self.attempt(request).await?);
@@ -317,6 +318,8 @@ impl Delivery<'_> {
         self.cx.metrics.events_rejected.add(1);
         if let Some(event) = self.events.get(batch).and_then(|events| events.get(event)) {
             self.cx.dead_letters.write(event, reason).await;
+        } else if let Some(payload) = self.payloads.get(batch) {
+            self.cx.dead_letters.write(&payload.remains_of(event), reason).await;
         }
     }
 }

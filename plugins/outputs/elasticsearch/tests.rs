@@ -132,6 +132,32 @@ async fn batches_go_together_whether_they_were_encoded_or_not() {
 }
 
 #[tokio::test]
+async fn where_no_dead_letters_are_kept_only_the_time_of_an_event_is_left() {
+    let double = Double::start().await;
+    double.script([Reply::Items(vec![201, 400])]);
+    let mut output = output(&double, "index => 'app-%{app}'");
+    output.dead_letters.keep_no_events();
+    output.output.start(&output.context).await.unwrap();
+    let events = || {
+        let texts = [r#"{"app":"x","message":"a"}"#, r#"{"message":"b"}"#, r#"{"app":"y","message":"c"}"#];
+        texts.map(event).to_vec()
+    };
+    assert_eq!(output.batch(events()).events().count(), 3, "the cluster is not known yet");
+    output.output.write(&[], &output.context).await.unwrap();
+    let batch = output.batch(events());
+    assert_eq!((batch.len(), batch.events().count()), (3, 0));
+    output.output.write(&[batch], &output.context).await.unwrap();
+    assert_eq!(double.kept(), ["a"]);
+    let letters = output.dead_letters.all();
+    let reasons = ["still contains placeholder: [app-%{app}]", "status: 400"];
+    for ((event, reason), expected) in letters.iter().zip(reasons) {
+        assert!(reason.contains(expected), "{reason}");
+        assert!(!event.contains("message"), "{event}");
+    }
+    assert_eq!(letters.len(), 2);
+}
+
+#[tokio::test]
 async fn only_rejected_documents_are_sent_again() {
     let double = Double::start().await;
     double.script([Reply::Items(vec![201, 429, 201, 503]), Reply::Items(vec![201, 403])]);
