@@ -19,4 +19,8 @@ impl DeadLetters for Dropped {
         );
         Box::pin(async {})
     }
+
+    fn keeps_events(&self) -> bool {
+        false
+    }
 }

@@ -6,8 +6,8 @@
 //! | `address`, `cloud_id`, `authentication`, `connection` | from options to nodes, credentials and an HTTP client |
 //! | `nodes`, `product` | which nodes are alive, and what they are |
 //! | `cluster`, `setup` | what all instances share; templates and life cycle |
-//! | `action`, `data_stream` | from an event to its lines in a bulk request |
-//! | `bulk` | requests, cut to size and accounted for |
+//! | `action`, `data_stream`, `repetition` | from an event to its lines in a bulk request |
+//! | `bulk` | batches in their wire form; requests, cut to size and accounted for |
 //! | `delivery`, `answer` | sending, and what follows from each answer |
 
 mod action;
@@ -25,6 +25,7 @@ mod double;
 mod nodes;
 mod options;
 mod product;
+mod repetition;
 mod setup;
 #[cfg(test)]
 mod tests;
@@ -35,16 +36,16 @@ use std::time::Duration;
 use ferrostash_event::Template;
 use ferrostash_net::http_client::{HttpClient, HttpRequest};
 use ferrostash_plugin::{
-    Backoff, BuildContext, BuildResult, CodecFactory, Output, OutputBatch, OutputContext, OutputError,
-    OutputPlugin, PluginDef, Refused, StartError, output,
+    Backoff, BatchEncoder, Buffers, BuildContext, BuildResult, CodecFactory, Output, OutputBatch,
+    OutputContext, OutputError, OutputPlugin, PluginDef, Refused, StartError, output,
 };
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, try_join_all};
 use http::Method;
 
 use action::{Action, Mapper};
 use address::Addresses;
 use authentication::Authentication;
-use bulk::Cutter;
+use bulk::{BulkEncoder, Payload, Writer};
 use cluster::Cluster;
 use data_stream::DataStream;
 use delivery::{Counts, Delivery, Rules, broken_thread};
@@ -65,6 +66,7 @@ const RETRY_MIN: Duration = Duration::from_millis(10);
 struct Elasticsearch {
     cluster: Arc<Cluster>,
     mapper: Arc<Mapper>,
+    buffers: Buffers,
     rules: Arc<Rules>,
     counts: Arc<Counts>,
     compression_level: u32,
@@ -103,6 +105,10 @@ impl OutputPlugin for Elasticsearch {
         }
         Ok(output)
     }
+
+    fn encoder(&self) -> Option<Box<dyn BatchEncoder>> {
+        Some(Box::new(BulkEncoder::new(Arc::clone(&self.cluster), self.writer())))
+    }
 }
 
 impl Elasticsearch {
@@ -127,11 +133,16 @@ impl Elasticsearch {
         Ok(Elasticsearch {
             cluster: Arc::new(Cluster::new(nodes, setup, seconds(options.resurrect_delay))),
             mapper: Arc::new(Mapper::new(options, stream, cx.ecs)),
+            buffers: Buffers::default(),
             rules: Arc::new(rules(options)?),
             counts: Arc::new(Counts::new(&cx.metrics)),
             compression_level: compression_level(options)?,
             is_unverified,
         })
+    }
+
+    fn writer(&self) -> Writer {
+        Writer::new(Arc::clone(&self.mapper), self.buffers.clone())
     }
 
     fn backoff(&self) -> Backoff {
@@ -140,8 +151,8 @@ impl Elasticsearch {
 }
 
 impl Output for Elasticsearch {
-    fn start<'a>(&'a mut self, _: &'a OutputContext) -> BoxFuture<'a, Result<(), StartError>> {
-        Box::pin(self.cluster.discover())
+    fn start<'a>(&'a mut self, cx: &'a OutputContext) -> BoxFuture<'a, Result<(), StartError>> {
+        Box::pin(self.cluster.discover(cx))
     }
 
     fn write<'a>(
@@ -151,22 +162,18 @@ impl Output for Elasticsearch {
     ) -> BoxFuture<'a, Result<(), OutputError>> {
         Box::pin(async move {
             let facts = self.cluster.ready(self.backoff(), cx).await?;
+            let payloads = batches.iter().map(|batch| Payload::of(batch, facts, || self.writer()));
+            let payloads = try_join_all(payloads).await.map_err(broken_thread)?;
             let mut delivery = Delivery {
                 nodes: &self.cluster.nodes,
                 rules: &self.rules,
                 counts: &self.counts,
-                events: bulk::events(batches).collect(),
+                events: batches.iter().map(|batch| batch.events().collect()).collect(),
+                payloads: &payloads,
                 cx,
                 backoff: self.backoff(),
             };
-            let mapper = Arc::clone(&self.mapper);
-            let mut cutter = Cutter::new(mapper, facts, batches, self.compression_level);
-            loop {
-                let (rest, part) = cutter.next().await.map_err(broken_thread)?;
-                let Some(part) = part else { return Ok(()) };
-                delivery.part(part).await?;
-                cutter = rest;
-            }
+            delivery.all(self.compression_level).await
         })
     }
 }

@@ -62,8 +62,10 @@ struct Owed {
 /// What came of the portions of a trip that have not been handed on yet.
 #[derive(Default)]
 struct Results {
-    /// The events, where there is an output without an encoder; else nothing.
+    /// The events, where they are wanted; else nothing.
     events: Vec<Event>,
+    /// Whether an output wants the events, once that was asked.
+    wanted: Option<bool>,
     events_bytes: usize,
     /// Events behind the filters, whether they are still there or not.
     out: usize,
@@ -178,6 +180,9 @@ impl Worker {
     fn keep(&mut self, outcome: Outcome, pulled: u64, acks: &[Ack], results: &mut Results) {
         results.pulled += pulled;
         let encoders = &mut self.encoders;
+        let wants =
+            |encoder: &Option<Box<dyn BatchEncoder>>| encoder.as_ref().is_none_or(|e| e.keeps_events());
+        results.wanted.get_or_insert_with(|| encoders.iter().any(wants));
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| encode(encoders, &outcome))) {
             acks.iter().for_each(Ack::abandon);
             // What the encoders had of earlier portions is gone with them.
@@ -189,7 +194,7 @@ impl Worker {
             self.encoders = self.shop.encoders();
             return;
         }
-        results.add(outcome, self.encoders.iter().any(Option::is_none));
+        results.add(outcome);
     }
 
     /// What is to be handed on, in bytes.
@@ -200,7 +205,8 @@ impl Worker {
 
     async fn hand_on(&mut self, results: Results, owed: &Owed, in_filters: &mut InFilters) {
         let finish = |(encoder, route): (&mut Option<Box<dyn BatchEncoder>>, &Selection)| {
-            encoder.as_mut().filter(|_| !route.is_empty()).map(|encoder| encoder.finish())
+            let encoder = encoder.as_mut().filter(|_| !route.is_empty())?;
+            Some(encoder.finish().with_events(encoder.keeps_events()))
         };
         let encoded = self.encoders.iter_mut().zip(&results.routes).map(finish).collect();
         self.shop.hand_on(results, encoded, owed, in_filters).await;
@@ -227,8 +233,8 @@ fn encode(encoders: &mut Encoders, outcome: &Outcome) {
 }
 
 impl Results {
-    /// Adds what came of a portion; the events themselves only where an output wants them, which is always so or never.
-    fn add(&mut self, outcome: Outcome, wanted: bool) {
+    /// Adds what came of a portion; the events themselves only where they are wanted.
+    fn add(&mut self, outcome: Outcome) {
         let Outcome { mut events, routes, mut dead, created } = outcome;
         if self.routes.is_empty() {
             self.routes = routes;
@@ -236,7 +242,7 @@ impl Results {
             self.routes.iter_mut().zip(&routes).for_each(|(all, route)| all.append(route, self.out));
         }
         let count = events.len();
-        if wanted {
+        if self.wanted == Some(true) {
             self.events_bytes += events.iter().map(Event::byte_size).sum::<usize>();
             self.events.append(&mut events);
         }

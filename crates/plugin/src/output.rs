@@ -53,7 +53,7 @@ impl FilteredBatch {
 }
 
 /// The part of an output that waits for nothing: it turns events into what is to be written, on the worker that filtered
-/// them. The output then gets that instead of the events.
+/// them. The output then gets that instead of the events, or besides them.
 pub trait BatchEncoder: Send {
     /// Encodes events, in order, behind those of the calls before.
     fn encode(&mut self, events: &mut dyn Iterator<Item = &Event>);
@@ -63,6 +63,12 @@ pub trait BatchEncoder: Send {
 
     /// Gives away what has been made since the last call.
     fn finish(&mut self) -> Encoded;
+
+    /// Whether the output needs the events besides, for what only the destination can refuse. Asked before the first
+    /// events of a batch, for the whole batch.
+    fn keeps_events(&self) -> bool {
+        false
+    }
 }
 
 /// What a [`BatchEncoder`] made of events.
@@ -70,13 +76,21 @@ pub trait BatchEncoder: Send {
 pub struct Encoded {
     payload: Arc<dyn Any + Send + Sync>,
     byte_size: usize,
-    refused: Arc<[(Event, String)]>,
+    refused: Arc<Vec<(Event, String)>>,
+    keeps_events: bool,
 }
 
 impl Encoded {
     /// `payload` weighs `byte_size` bytes; `refused` are the events that could not be encoded, with the reasons.
     pub fn new(payload: impl Any + Send + Sync, byte_size: usize, refused: Vec<(Event, String)>) -> Encoded {
-        Encoded { payload: Arc::new(payload), byte_size, refused: refused.into() }
+        Encoded { payload: Arc::new(payload), byte_size, refused: Arc::new(refused), keeps_events: false }
+    }
+
+    /// Says whether the events go to the output besides, and weigh too.
+    #[must_use]
+    pub fn with_events(mut self, keeps_events: bool) -> Encoded {
+        self.keeps_events = keeps_events;
+        self
     }
 
     /// What it weighs, in bytes.
@@ -105,7 +119,8 @@ impl OutputBatch {
         OutputBatch { batch, selection, encoded: None }
     }
 
-    /// The events of `batch` in `selection`, of which only what the output's encoder made is left.
+    /// The events of `batch` in `selection`, with what the output's encoder made of them; the events themselves may be
+    /// gone.
     pub fn of_encoded(batch: Arc<FilteredBatch>, selection: Selection, encoded: Encoded) -> OutputBatch {
         OutputBatch { batch, selection, encoded: Some(encoded) }
     }
@@ -120,7 +135,7 @@ impl OutputBatch {
         self.encoded.as_ref().map_or(&[], |encoded| &encoded.refused)
     }
 
-    /// The selected events, in order; none where an encoder has taken them.
+    /// The selected events, in order; none where an encoder has taken them and does not keep them.
     pub fn events(&self) -> impl Iterator<Item = &Event> {
         self.selection.iter().filter_map(|slot| self.batch.events.get(slot))
     }
@@ -135,9 +150,13 @@ impl OutputBatch {
         self.selection.is_empty()
     }
 
-    /// What it weighs in memory, in bytes; without an encoder that is the whole batch.
+    /// What it weighs in memory, in bytes; where the output gets the events that is the whole batch, and what an encoder
+    /// made.
     pub fn byte_size(&self) -> usize {
-        self.encoded.as_ref().map_or(self.batch.byte_size, Encoded::byte_size)
+        match &self.encoded {
+            Some(encoded) if !encoded.keeps_events => encoded.byte_size,
+            encoded => self.batch.byte_size + encoded.as_ref().map_or(0, Encoded::byte_size),
+        }
     }
 
     /// The acks that these events hold, for an output that hands them on (pipeline to pipeline).
@@ -215,6 +234,12 @@ pub struct OutputContext {
 pub trait DeadLetters: Send + Sync {
     /// Keeps `event` with the reason; returns once that is safe.
     fn write<'a>(&'a self, event: &'a Event, reason: &'a str) -> BoxFuture<'a, ()>;
+
+    /// Whether the events are kept. Where not, their time is all that is shown of them, and an event that has nothing else
+    /// does as well.
+    fn keeps_events(&self) -> bool {
+        true
+    }
 }
 
 /// Why a write did not succeed.

@@ -21,6 +21,7 @@ use ferrostash_conf::{
 };
 use ferrostash_event::{Batch, Event, FieldRef, Selection, Timestamp};
 use futures::future::BoxFuture;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -426,9 +427,11 @@ impl OutputHarness {
             None => OutputBatch::new(Arc::new(FilteredBatch::new(events, Vec::new())), all),
             Some(encoder) => {
                 let mut encoder = encoder.lock().unwrap_or_else(PoisonError::into_inner);
+                let keeps_events = encoder.keeps_events();
                 encoder.encode(&mut events.iter());
-                let none = Arc::new(FilteredBatch::new(Vec::new(), Vec::new()));
-                OutputBatch::of_encoded(none, all, encoder.finish())
+                let left = if keeps_events { events } else { Vec::new() };
+                let batch = Arc::new(FilteredBatch::new(left, Vec::new()));
+                OutputBatch::of_encoded(batch, all, encoder.finish().with_events(keeps_events))
             }
         }
     }
@@ -436,16 +439,25 @@ impl OutputHarness {
 
 /// Dead letters kept in memory.
 #[derive(Default, Debug)]
-pub struct Letters(Mutex<Vec<(String, String)>>);
+pub struct Letters(Mutex<Vec<(String, String)>>, AtomicBool);
 
 impl Letters {
     /// Event (as JSON) and reason of each.
     pub fn all(&self) -> Vec<(String, String)> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
+
+    /// From now on it says that it keeps no events.
+    pub fn keep_no_events(&self) {
+        self.1.store(true, Ordering::Relaxed);
+    }
 }
 
 impl DeadLetters for Letters {
+    fn keeps_events(&self) -> bool {
+        !self.1.load(Ordering::Relaxed)
+    }
+
     fn write<'a>(&'a self, event: &'a Event, reason: &'a str) -> BoxFuture<'a, ()> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push((json(event), reason.to_owned()));
         Box::pin(async {})

@@ -6,6 +6,7 @@ use ferrostash_plugin::Ecs;
 
 use super::data_stream::DataStream;
 use super::options::{ElasticsearchOptions, ScriptType};
+use super::repetition::{Pace, Repetition};
 
 /// The field of `@metadata` in which filters say what the document is to be.
 const CONTROL: &str = "_ingest_document";
@@ -40,7 +41,7 @@ impl Action {
 }
 
 /// What is known of the cluster only once it has answered.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Facts {
     /// Events go to the alias of an index with a life cycle.
     pub(super) ilm: bool,
@@ -67,6 +68,10 @@ pub(super) struct Mapper {
     parent: Option<Template>,
     join_field: Option<FieldRef>,
     update: Update,
+    /// How often the action line changes that the options alone make.
+    pace: Pace,
+    /// The same where events go to the alias.
+    alias_pace: Pace,
 }
 
 /// Something that is the same for all events, or each event's own.
@@ -101,17 +106,22 @@ impl Mapper {
         let action = options.action.as_ref().map_or("index", Template::as_str);
         let default_index = ecs.pick("logstash-%{+yyyy.MM.dd}", "ecs-logstash-%{+yyyy.MM.dd}");
         let name = options.index.clone().unwrap_or_else(|| Template::parse(default_index));
+        let alias = rollover_alias(options, ecs);
+        let action = match Action::of(action) {
+            _ if stream.is_some() => Target::Fixed(Action::Create),
+            Some(action) => Target::Fixed(action),
+            None => Target::Each(Template::parse(action)),
+        };
+        let rest = pace_beside_the_index(&action, options);
         Mapper {
-            action: match Action::of(action) {
-                _ if stream.is_some() => Target::Fixed(Action::Create),
-                Some(action) => Target::Fixed(action),
-                None => Target::Each(Template::parse(action)),
-            },
+            pace: rest.max(stream.as_ref().map_or_else(|| Pace::of(&name), |_| Pace::Never)),
+            alias_pace: rest.max(Pace::of(&alias)),
+            action,
             index: match stream {
                 Some(stream) => Index::Stream(stream),
                 None => Index::Named { is_default: name.as_str() == default_index, name },
             },
-            alias: rollover_alias(options, ecs),
+            alias,
             strict_index: options.dlq_on_failed_indexname_interpolation,
             id: options.document_id.clone(),
             routing: options.routing.clone(),
@@ -126,7 +136,40 @@ impl Mapper {
     }
 
     /// Appends the lines of an event; what was appended before an error is for the caller to take back.
-    pub(super) fn write(&self, event: &Event, facts: Facts, out: &mut Vec<u8>) -> Result<Action, Unmappable> {
+    pub(super) fn write(
+        &self,
+        event: &Event,
+        facts: Facts,
+        repetition: &mut Repetition,
+        out: &mut Vec<u8>,
+    ) -> Result<Action, Unmappable> {
+        let (start, stretch) = (out.len(), self.stretch_of(event, facts));
+        let repeated = stretch.and_then(|stretch| repetition.write(stretch, facts, out));
+        let action = match repeated {
+            Some(action) => action,
+            None => self.write_action(event, facts, out)?,
+        };
+        if let (Some(stretch), None) = (stretch, repeated) {
+            repetition.keep(stretch, facts, action, out.get(start..).unwrap_or_default());
+        }
+        if action != Action::Delete {
+            self.write_document(action, event, out)?;
+            out.push(b'\n');
+        }
+        Ok(action)
+    }
+
+    /// For how long the event's action line is that of others too: where nothing in it is of the event alone.
+    fn stretch_of(&self, event: &Event, facts: Facts) -> Option<i64> {
+        let pace = if facts.ilm { self.pace.max(self.alias_pace) } else { self.pace };
+        let stretch = pace.stretch_of(event)?;
+        let metadata = event.metadata();
+        let says_more = metadata.get(CONTROL).is_some() || metadata.get(TARGET_PIPELINE).is_some();
+        let names_stream = matches!(&self.index, Index::Stream(stream) if stream.is_named_by(event));
+        (!says_more && !names_stream).then_some(stretch)
+    }
+
+    fn write_action(&self, event: &Event, facts: Facts, out: &mut Vec<u8>) -> Result<Action, Unmappable> {
         let action = self.action(event)?;
         let control = event.metadata().get(CONTROL).and_then(ValueRef::as_object);
         out.extend_from_slice(b"{\"");
@@ -139,10 +182,6 @@ impl Mapper {
         }
         self.write_version(event, control, &mut members)?;
         out.extend_from_slice(b"}}\n");
-        if action != Action::Delete {
-            self.write_document(action, event, out)?;
-            out.push(b'\n');
-        }
         Ok(action)
     }
 
@@ -263,6 +302,14 @@ impl Mapper {
         }
         Ok(())
     }
+}
+
+/// How often what is beside the index in action lines changes.
+fn pace_beside_the_index(action: &Target<Action>, options: &ElasticsearchOptions) -> Pace {
+    let o = options;
+    let templates = [&o.document_id, &o.routing, &o.pipeline, &o.version, &o.document_type, &o.parent];
+    let action = if let Target::Each(template) = action { Pace::of(template) } else { Pace::Never };
+    templates.into_iter().flatten().map(Pace::of).fold(action, Pace::max)
 }
 
 /// The alias of an index with a life cycle.
@@ -468,7 +515,7 @@ mod tests {
         let mut event = event(json);
         event.remove(&FieldRef::literal("@version"));
         let mut out = Vec::new();
-        Mapper::new(&options, stream, Ecs::V8).write(&event, facts, &mut out)?;
+        Mapper::new(&options, stream, Ecs::V8).write(&event, facts, &mut Repetition::default(), &mut out)?;
         Ok(String::from_utf8(out).unwrap().replace(r#","@timestamp":"2026-01-02T03:04:05.678Z""#, ""))
     }
 
@@ -545,6 +592,35 @@ mod tests {
         assert!(line.starts_with(r#"{"index":{"_id":"own","_index":"i","#), "{line}");
         let target = map("index => 'i'", r#"{"@metadata":{"target_ingest_pipeline":"t"}}"#).unwrap();
         assert!(target.contains(r#""pipeline":"t""#));
+    }
+
+    #[test]
+    fn action_lines_repeat_where_they_are_the_same() {
+        let lines = |text: &str, events: [&str; 3]| {
+            let options = options(text);
+            let mapper = Mapper::new(&options, DataStream::of(&options, Ecs::V8).unwrap(), Ecs::V8);
+            let (mut repetition, mut out) = (Repetition::default(), Vec::new());
+            for json in events {
+                mapper.write(&event(json), Facts::default(), &mut repetition, &mut out).unwrap();
+            }
+            let text = String::from_utf8(out).unwrap();
+            text.lines().step_by(2).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let days = ["2026-01-02T00:00:00Z", "2026-01-02T23:59:59Z", "2026-01-03T00:00:00Z"]
+            .map(|time| format!(r#"{{"@timestamp":"{time}"}}"#));
+        let daily = lines("index => 'i-%{+yyyy.MM.dd}'", days.each_ref().map(String::as_str));
+        let names = ["2026.01.02", "2026.01.02", "2026.01.03"];
+        assert_eq!(daily, names.map(|day| format!(r#"{{"index":{{"_index":"i-{day}"}}}}"#)));
+        let control = r#"{"@metadata":{"_ingest_document":{"id":"7"}}}"#;
+        let pipeline = r#"{"@metadata":{"target_ingest_pipeline":"p"}}"#;
+        let own = lines("index => 'i'", ["{}", control, pipeline]);
+        let expected = [r#""_index":"i""#, r#""_id":"7","_index":"i""#, r#""_index":"i","pipeline":"p""#];
+        assert_eq!(own, expected.map(|members| format!(r#"{{"index":{{{members}}}}}"#)));
+        let streams = lines("", ["{}", r#"{"data_stream":{"dataset":"web"}}"#, "{}"]);
+        let names = ["generic", "web", "generic"];
+        assert_eq!(streams, names.map(|name| format!(r#"{{"create":{{"_index":"logs-{name}-default"}}}}"#)));
+        let each = lines("index => 'i' document_id => '%{n}'", [r#"{"n":1}"#, r#"{"n":2}"#, r#"{"n":3}"#]);
+        assert!(each[0].contains(r#""_id":"1""#) && each[2].contains(r#""_id":"3""#), "{each:?}");
     }
 
     #[test]

@@ -1,19 +1,23 @@
 //! Bulk requests: events in their wire form, cut to size, and accounted for one by one.
 //!
-//! An event is written once, into the buffer of its part. A request is a choice of the part's items, so that repeating
-//! some of them, or half of them, copies nothing. Writing and compressing take place on threads of their own.
+//! An event is written once, on the worker that filtered it, into the text of its batch. A request is a choice of items of
+//! some batches, so that sending batches together, repeating some items, or half of them, copies nothing. Only compressing
+//! takes place on a thread of its own.
 
 use std::io::Write;
 use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ferrostash_event::Event;
-use ferrostash_plugin::OutputBatch;
+use ferrostash_event::{Event, FieldRef, TIMESTAMP, Timestamp};
+use ferrostash_plugin::{BatchEncoder, Buffer, Buffers, Encoded, OutputBatch};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use tokio::task::{JoinError, spawn_blocking};
 
 use super::action::{Action, Facts, Mapper, Unmappable};
+use super::cluster::Cluster;
+use super::repetition::Repetition;
 
 /// A request is no larger than this, before compression, unless one document is.
 pub(super) const REQUEST_BYTES_MAX: usize = 20 * 1024 * 1024;
@@ -21,100 +25,209 @@ pub(super) const REQUEST_BYTES_MAX: usize = 20 * 1024 * 1024;
 /// One document of a request.
 #[derive(Clone, Debug)]
 pub(super) struct Item {
+    /// The batch among those that are delivered together.
+    pub(super) batch: usize,
     /// Which of the batch's events it is.
     pub(super) event: usize,
     pub(super) action: Action,
-    /// Its lines in the part.
+    /// Its lines in the batch's text.
     lines: Range<usize>,
     /// A request with it had no answer: the document may be there already.
     pub(super) is_doubtful: bool,
 }
 
-/// A piece of the batch that fits into one request.
-#[derive(Debug)]
-pub(super) struct Part {
-    pub(super) request: Request,
+/// A batch in its wire form.
+#[derive(Debug, Default)]
+pub(super) struct Payload {
+    text: Bytes,
+    items: Vec<Item>,
     /// Events that can't be sent, with the reason.
     pub(super) unmappable: Vec<(usize, Unmappable)>,
+    /// The time of each event.
+    times: Vec<Option<Timestamp>>,
 }
 
-/// Cuts a batch into parts.
-pub(super) struct Cutter {
-    mapper: Arc<Mapper>,
-    facts: Facts,
-    batches: Vec<OutputBatch>,
-    level: u32,
-    next: usize,
-}
-
-impl Cutter {
-    /// Begins with the first event. `level` is gzip's, 0 for none.
-    pub(super) fn new(mapper: Arc<Mapper>, facts: Facts, batches: &[OutputBatch], level: u32) -> Cutter {
-        Cutter { mapper, facts, batches: batches.to_vec(), level, next: 0 }
+impl Payload {
+    /// What is left of an event where no dead letters are kept.
+    pub(super) fn remains_of(&self, event: usize) -> Event {
+        if let Some(time) = self.times.get(event).copied().flatten() {
+            return Event::at(time);
+        }
+        let mut remains = Event::new();
+        remains.remove(&FieldRef::literal(TIMESTAMP));
+        remains
     }
 
-    /// The next part, ready to be sent; `None` after the last event.
-    pub(super) async fn next(self) -> Result<(Cutter, Option<Part>), tokio::task::JoinError> {
-        let span = tracing::Span::current();
-        tokio::task::spawn_blocking(move || {
-            let mut cutter = self;
-            let part = span.in_scope(|| cutter.cut());
-            (cutter, part)
+    /// What became of a batch on the worker; where the facts were not known then, it is done now.
+    pub(super) async fn of(
+        batch: &OutputBatch,
+        facts: Facts,
+        writer: impl FnOnce() -> Writer,
+    ) -> Result<Arc<Payload>, JoinError> {
+        if let Some(payload) = batch.payload() {
+            return Ok(payload);
+        }
+        let (mut writer, batch, span) = (writer(), batch.clone(), tracing::Span::current());
+        spawn_blocking(move || {
+            span.in_scope(|| {
+                batch.events().for_each(|event| writer.write(event, facts));
+                Arc::new(writer.finish())
+            })
         })
         .await
     }
+}
 
-    fn cut(&mut self) -> Option<Part> {
-        let (mut buffer, mut items, mut unmappable) = (Vec::new(), Vec::new(), Vec::new());
-        let first = self.next;
-        for (at, event) in events(&self.batches).enumerate().skip(first) {
-            let start = buffer.len();
-            match self.mapper.write(event, self.facts, &mut buffer) {
-                Ok(_) if buffer.len() > REQUEST_BYTES_MAX && start > 0 => {
-                    buffer.truncate(start);
-                    break;
-                }
-                Ok(action) => {
-                    items.push(Item { event: at, action, lines: start..buffer.len(), is_doubtful: false })
-                }
-                Err(reason) => {
-                    buffer.truncate(start);
-                    unmappable.push((at, reason));
-                }
-            }
-            self.next = at + 1;
-        }
-        if self.next == first {
-            return None;
-        }
-        let mut request = Request { part: buffer.into(), items, level: self.level, body: Vec::new() };
-        request.encode();
-        Some(Part { request, unmappable })
+/// Writes the events of a batch, one by one.
+pub(super) struct Writer {
+    mapper: Arc<Mapper>,
+    repetition: Repetition,
+    buffers: Buffers,
+    text: Buffer,
+    items: Vec<Item>,
+    unmappable: Vec<(usize, Unmappable)>,
+    times: Vec<Option<Timestamp>>,
+}
+
+/// A buffer that is shared while requests are made of it.
+struct Text(Buffer);
+
+impl AsRef<[u8]> for Text {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
     }
 }
 
-/// The events of batches, in order.
-pub(super) fn events(batches: &[OutputBatch]) -> impl Iterator<Item = &Event> {
-    batches.iter().flat_map(OutputBatch::events)
+impl Writer {
+    pub(super) fn new(mapper: Arc<Mapper>, buffers: Buffers) -> Writer {
+        let text = buffers.take();
+        let repetition = Repetition::default();
+        let (items, unmappable, times) = (Vec::new(), Vec::new(), Vec::new());
+        Writer { mapper, repetition, buffers, text, items, unmappable, times }
+    }
+
+    fn write(&mut self, event: &Event, facts: Facts) {
+        let Writer { mapper, repetition, text, items, unmappable, times, .. } = self;
+        let (number, start) = (times.len(), text.len());
+        times.push(event.timestamp());
+        match mapper.write(event, facts, repetition, text) {
+            Ok(action) => {
+                let lines = start..text.len();
+                items.push(Item { batch: 0, event: number, action, lines, is_doubtful: false });
+            }
+            Err(reason) => {
+                text.truncate(start);
+                unmappable.push((number, reason));
+            }
+        }
+    }
+
+    fn finish(&mut self) -> Payload {
+        let text = std::mem::replace(&mut self.text, self.buffers.take());
+        let (items, times) = (Vec::with_capacity(self.items.len()), Vec::with_capacity(self.times.len()));
+        Payload {
+            text: Bytes::from_owner(Text(text)),
+            items: std::mem::replace(&mut self.items, items),
+            unmappable: std::mem::take(&mut self.unmappable),
+            times: std::mem::replace(&mut self.times, times),
+        }
+    }
 }
 
-/// Some items of a part.
+/// Writes batches on a worker, from the moment on when the facts are known.
+pub(super) struct BulkEncoder {
+    cluster: Arc<Cluster>,
+    writer: Writer,
+    /// The facts were not known for some of the batch's events: it is left to [`Payload::of`].
+    is_left: bool,
+}
+
+impl BulkEncoder {
+    pub(super) fn new(cluster: Arc<Cluster>, writer: Writer) -> BulkEncoder {
+        BulkEncoder { cluster, writer, is_left: false }
+    }
+}
+
+impl BatchEncoder for BulkEncoder {
+    fn encode(&mut self, events: &mut dyn Iterator<Item = &Event>) {
+        match self.cluster.facts() {
+            Some(facts) if !self.is_left => events.for_each(|event| self.writer.write(event, facts)),
+            _ => self.is_left = true,
+        }
+    }
+
+    fn byte_size(&self) -> usize {
+        self.writer.text.len()
+    }
+
+    fn finish(&mut self) -> Encoded {
+        // Begun before the facts were known, a batch has nothing written in it.
+        if std::mem::take(&mut self.is_left) {
+            return Encoded::new((), 0, Vec::new());
+        }
+        let size = self.byte_size();
+        Encoded::new(self.writer.finish(), size, Vec::new())
+    }
+
+    /// A document that the cluster refuses goes to the dead letter queue as the event it was; and a batch that can't be
+    /// written yet is left to the output.
+    fn keeps_events(&self) -> bool {
+        self.cluster.keeps_letters() || self.cluster.facts().is_none()
+    }
+}
+
+/// Some items of some batches.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
-    part: Bytes,
+    /// The text of each batch.
+    texts: Arc<[Bytes]>,
     pub(super) items: Vec<Item>,
+    /// gzip's, 0 for none.
     level: u32,
-    body: Vec<Bytes>,
+    compressed: Option<Bytes>,
 }
 
 impl Request {
-    /// The body, compressed if that is wished.
+    /// The requests that deliver batches, in order.
+    pub(super) fn all(payloads: &[Arc<Payload>], level: u32) -> Vec<Request> {
+        let texts: Arc<[Bytes]> = payloads.iter().map(|payload| payload.text.clone()).collect();
+        let (mut requests, mut items, mut bytes) = (Vec::new(), Vec::new(), 0);
+        for (batch, payload) in payloads.iter().enumerate() {
+            for item in &payload.items {
+                if bytes + item.lines.len() > REQUEST_BYTES_MAX && bytes > 0 {
+                    requests.push(Request::new(&texts, std::mem::take(&mut items), level));
+                    bytes = 0;
+                }
+                bytes += item.lines.len();
+                items.push(Item { batch, ..item.clone() });
+            }
+        }
+        if !items.is_empty() {
+            requests.push(Request::new(&texts, items, level));
+        }
+        requests
+    }
+
+    fn new(texts: &Arc<[Bytes]>, items: Vec<Item>, level: u32) -> Request {
+        Request { texts: Arc::clone(texts), items, level, compressed: None }
+    }
+
+    /// The body; of a request that is to be compressed, once it [is](Request::compress).
     pub(super) fn body(&self) -> Vec<Bytes> {
-        self.body.clone()
+        self.compressed.as_ref().map_or_else(|| self.slices(), |compressed| vec![compressed.clone()])
     }
 
     pub(super) fn is_gzip(&self) -> bool {
         self.level > 0
+    }
+
+    /// Makes the body, where it is to be compressed.
+    pub(super) async fn compress(&mut self) -> Result<(), JoinError> {
+        if self.is_gzip() && self.compressed.is_none() {
+            let (slices, level) = (self.slices(), self.level);
+            self.compressed = Some(spawn_blocking(move || gzip(&slices, level)).await?);
+        }
+        Ok(())
     }
 
     /// Size of the body before compression.
@@ -124,35 +237,27 @@ impl Request {
 
     /// The action line of an item.
     pub(super) fn action_line(&self, item: &Item) -> String {
-        let lines = self.part.get(item.lines.clone()).unwrap_or_default();
+        let lines =
+            self.texts.get(item.batch).and_then(|text| text.get(item.lines.clone())).unwrap_or_default();
         String::from_utf8_lossy(lines.split(|byte| *byte == b'\n').next().unwrap_or_default()).into_owned()
     }
 
     /// A request for some of the items alone.
-    pub(super) async fn only(&self, items: Vec<Item>) -> Result<Request, tokio::task::JoinError> {
-        let mut request = Request { part: self.part.clone(), items, level: self.level, body: Vec::new() };
-        tokio::task::spawn_blocking(move || {
-            request.encode();
-            request
-        })
-        .await
+    pub(super) fn only(&self, items: Vec<Item>) -> Request {
+        Request::new(&self.texts, items, self.level)
     }
 
-    fn encode(&mut self) {
-        let slices: Vec<Bytes> = self.ranges().into_iter().map(|range| self.part.slice(range)).collect();
-        self.body = if self.is_gzip() { vec![gzip(&slices, self.level)] } else { slices };
-    }
-
-    /// The lines of the items; neighbours are one range.
-    fn ranges(&self) -> Vec<Range<usize>> {
-        let mut ranges: Vec<Range<usize>> = Vec::new();
-        for Item { lines, .. } in &self.items {
+    /// The lines of the items; neighbours are one slice.
+    fn slices(&self) -> Vec<Bytes> {
+        let mut ranges: Vec<(usize, Range<usize>)> = Vec::new();
+        for Item { batch, lines, .. } in &self.items {
             match ranges.last_mut() {
-                Some(last) if last.end == lines.start => last.end = lines.end,
-                _ => ranges.push(lines.clone()),
+                Some((of, last)) if of == batch && last.end == lines.start => last.end = lines.end,
+                _ => ranges.push((*batch, lines.clone())),
             }
         }
-        ranges
+        let slice = |(batch, range): (usize, Range<usize>)| Some(self.texts.get(batch)?.slice(range));
+        ranges.into_iter().filter_map(slice).collect()
     }
 }
 

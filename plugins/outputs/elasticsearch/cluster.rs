@@ -1,5 +1,6 @@
 //! The cluster behind the nodes, for all instances of an output: found once, set up once, looked after by one task.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ pub(super) struct Cluster {
     /// Set once everything is in place for events.
     facts: OnceCell<Facts>,
     resurrector: Mutex<Option<JoinHandle<()>>>,
+    /// Whether dead letters are kept.
+    keeps_letters: AtomicBool,
 }
 
 impl Drop for Cluster {
@@ -45,6 +48,7 @@ impl Cluster {
             discovered: OnceCell::new(),
             facts: OnceCell::new(),
             resurrector: Mutex::new(None),
+            keeps_letters: AtomicBool::new(true),
         }
     }
 
@@ -52,7 +56,8 @@ impl Cluster {
     ///
     /// # Errors
     /// A node says that we shall not write to it.
-    pub(super) async fn discover(&self) -> Result<(), StartError> {
+    pub(super) async fn discover(&self, cx: &OutputContext) -> Result<(), StartError> {
+        self.keeps_letters.store(cx.dead_letters.keeps_events(), Ordering::Relaxed);
         self.discovered.get_or_try_init(|| self.nodes.discover()).await.map_err(StartError)?;
         let mut resurrector = self.resurrector.lock().unwrap_or_else(PoisonError::into_inner);
         if resurrector.is_none() {
@@ -60,6 +65,16 @@ impl Cluster {
             *resurrector = Some(tokio::spawn(task.in_current_span()));
         }
         Ok(())
+    }
+
+    /// What was found out once the cluster was there; it never changes then.
+    pub(super) fn facts(&self) -> Option<Facts> {
+        self.facts.get().copied()
+    }
+
+    /// Whether an event is of use once its lines are written: as a dead letter.
+    pub(super) fn keeps_letters(&self) -> bool {
+        self.keeps_letters.load(Ordering::Relaxed)
     }
 
     /// Waits until the cluster is there and set up; the first instance that comes does the work.

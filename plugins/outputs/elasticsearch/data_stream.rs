@@ -79,6 +79,11 @@ impl DataStream {
         }
     }
 
+    /// Whether an event may have a word in where it goes.
+    pub(super) fn is_named_by(&self, event: &Event) -> bool {
+        self.auto_routing && event.get(&self.field).is_some()
+    }
+
     /// Appends the name of the data stream that an event goes to.
     pub(super) fn write_name(&self, event: &Event, out: &mut String) {
         let fields = event.get(&self.field).and_then(ValueRef::as_object).filter(|_| self.auto_routing);

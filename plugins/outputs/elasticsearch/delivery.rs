@@ -1,4 +1,4 @@
-//! Delivering one part: send, read what became of each document, repeat what is open.
+//! Delivering batches: send, read what became of each document, repeat what is open.
 //!
 //! | answer | what happens |
 //! |---|---|
@@ -20,7 +20,7 @@ use http::{HeaderValue, StatusCode};
 
 use super::action::Action;
 use super::answer::{Answer, Outcome};
-use super::bulk::{Item, Part, Request};
+use super::bulk::{Item, Payload, Request};
 use super::nodes::{NoAnswer, Nodes};
 
 const EVENT_COUNT: HeaderName = HeaderName::from_static("x-elastic-event-count");
@@ -68,13 +68,14 @@ impl Counts {
     }
 }
 
-/// The delivery of one batch.
+/// The delivery of some batches.
 pub(super) struct Delivery<'d> {
     pub(super) nodes: &'d Nodes,
     pub(super) rules: &'d Rules,
     pub(super) counts: &'d Counts,
-    /// The events of the batch.
-    pub(super) events: Vec<&'d Event>,
+    /// The events of each batch, where they are still there.
+    pub(super) events: Vec<Vec<&'d Event>>,
+    pub(super) payloads: &'d [Arc<Payload>],
     pub(super) cx: &'d OutputContext,
     pub(super) backoff: Backoff,
 }
@@ -91,26 +92,28 @@ enum Sent {
 }
 
 impl Delivery<'_> {
-    /// Delivers a part; returns when each of its documents is settled.
+    /// Delivers the payloads of the batches; returns when each of their documents is settled.
     ///
     /// # Errors
     /// The grace time is over.
-    pub(super) async fn part(&mut self, part: Part) -> Result<(), OutputError> {
-        for (event, reason) in &part.unmappable {
-            self.counts.non_retryable.add(1);
-            self.dead_letter(*event, reason).await;
-        }
-        let mut open = vec![part.request];
-        while let Some(request) = open.pop() {
-            if !request.items.is_empty() {
-                open.extend(self.attempt(request).await?);
+    pub(super) async fn all(&mut self, level: u32) -> Result<(), OutputError> {
+        for (batch, payload) in self.payloads.iter().enumerate() {
+            for (event, reason) in &payload.unmappable {
+                self.counts.non_retryable.add(1);
+                self.dead_letter(batch, *event, reason).await;
             }
+        }
+        let mut open = Request::all(self.payloads, level);
+        open.reverse();
+        while let Some(request) = open.pop() {
+            open.extend(self.attempt(request).await?);
         }
         Ok(())
     }
 
     /// Sends a request; gives those that remain, the next one last.
     async fn attempt(&mut self, mut request: Request) -> Result<Vec<Request>, OutputError> {
+        request.compress().await.map_err(broken_thread)?;
         let sent = tokio::select! {
             biased;
             sent = self.send(&request) => sent,
@@ -252,8 +255,7 @@ impl Delivery<'_> {
             count = rest.len(),
             "Retrying individual bulk actions that failed or were rejected by the previous bulk request"
         );
-        let rest = request.only(rest).await.map_err(broken_thread)?;
-        self.again(rest).await
+        self.again(request.only(rest)).await
     }
 
     /// Whether a document is settled: accepted, dropped or dead-lettered.
@@ -282,7 +284,7 @@ impl Delivery<'_> {
         let reason = format!(
             "Could not index event to Elasticsearch. status: {code}, action: {action}, response: {error}"
         );
-        self.dead_letter(item.event, &reason).await;
+        self.dead_letter(item.batch, item.event, &reason).await;
         true
     }
 
@@ -305,19 +307,19 @@ impl Delivery<'_> {
                  {} bytes",
                 request.plain_len()
             );
-            self.dead_letter(item.event, &reason).await;
+            self.dead_letter(item.batch, item.event, &reason).await;
             return Ok(Vec::new());
         }
         let (first, second) = request.items.split_at(request.items.len().div_ceil(2));
-        let first = request.only(first.to_vec()).await.map_err(broken_thread)?;
-        let second = request.only(second.to_vec()).await.map_err(broken_thread)?;
-        Ok(vec![second, first])
+        Ok(vec![request.only(second.to_vec()), request.only(first.to_vec())])
     }
 
-    async fn dead_letter(&self, event: usize, reason: &str) {
+    async fn dead_letter(&self, batch: usize, event: usize, reason: &str) {
         self.cx.metrics.events_rejected.add(1);
-        if let Some(event) = self.events.get(event) {
+        if let Some(event) = self.events.get(batch).and_then(|events| events.get(event)) {
             self.cx.dead_letters.write(event, reason).await;
+        } else if let Some(payload) = self.payloads.get(batch) {
+            self.cx.dead_letters.write(&payload.remains_of(event), reason).await;
         }
     }
 }
@@ -336,7 +338,7 @@ fn doubt(request: &mut Request) {
     request.items.iter_mut().for_each(|item| item.is_doubtful = true);
 }
 
-/// The thread that writes requests panicked, or the process is at its end.
+/// The thread that writes or compresses requests panicked, or the process is at its end.
 pub(super) fn broken_thread(error: tokio::task::JoinError) -> OutputError {
     OutputError::Fatal(format!("a bulk request can't be written: {error}"))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ferrostash_conf::{Diagnostics, OptionsDef, Protocol, SourceMap, Statement, grammar, lower};
-use ferrostash_event::Selection;
+use ferrostash_event::{Event, Selection};
 use ferrostash_net::listener::{Listener, ListenerOptions};
 use ferrostash_net::testing::Authority;
 use ferrostash_plugin::testing::{Harness, OutputHarness, event};
@@ -28,8 +28,12 @@ pub(super) fn options(text: &str) -> ElasticsearchOptions {
     options.unwrap_or_else(|| panic!("{}", diagnostics.render(&sources, false)))
 }
 
+fn events(messages: &[&str]) -> Vec<Event> {
+    messages.iter().map(|text| event(&json!({"message": text}).to_string())).collect()
+}
+
 fn batch(messages: &[&str]) -> OutputBatch {
-    let events = messages.iter().map(|text| event(&json!({"message": text}).to_string())).collect::<Vec<_>>();
+    let events = events(messages);
     let all = Selection::all(events.len());
     OutputBatch::new(Arc::new(FilteredBatch::new(events, Vec::new())), all)
 }
@@ -47,12 +51,14 @@ fn output_with(text: &str) -> OutputHarness {
     Harness::new(PLUGINS).output(&text).unwrap()
 }
 
-/// Starts the output and has it deliver one batch.
+/// Starts the output and has it deliver one batch, which is encoded as soon as the cluster is known.
 async fn deliver(output: &mut OutputHarness, messages: &[&str]) {
     output.output.start(&output.context).await.unwrap();
-    let batches = [batch(messages)];
-    let write = output.output.write(&batches, &output.context);
-    tokio::time::timeout(Duration::from_secs(20), write).await.expect("not delivered in time").unwrap();
+    for text in [&[], messages] {
+        let batches = [output.batch(events(text))];
+        let write = output.output.write(&batches, &output.context);
+        tokio::time::timeout(Duration::from_secs(20), write).await.expect("not delivered in time").unwrap();
+    }
 }
 
 fn count(metrics: &PluginMetrics, path: &[&str]) -> u64 {
@@ -108,6 +114,50 @@ async fn without_compression_the_body_is_sent_as_it_is() {
 }
 
 #[tokio::test]
+async fn batches_go_together_whether_they_were_encoded_or_not() {
+    let double = Double::start().await;
+    double.script([Reply::Items(vec![201, 429, 201, 400, 201, 503])]);
+    let mut output = output(&double, "index => 'i' compression_level => 0");
+    output.output.start(&output.context).await.unwrap();
+    let early = output.batch(events(&["a", "b"]));
+    assert!(early.payload::<super::bulk::Payload>().is_none(), "the cluster is not known yet");
+    output.output.write(&[], &output.context).await.unwrap();
+    let later = ["c", "d"].map(|text| output.batch(events(&[text])));
+    assert!(later.iter().all(|batch| batch.payload::<super::bulk::Payload>().is_some()));
+    let [c, d] = later;
+    output.output.write(&[early, c, d, batch(&["e", "f"])], &output.context).await.unwrap();
+    assert_eq!(documents_of(&double), [vec!["a", "b", "c", "d", "e", "f"], vec!["b", "f"]]);
+    assert_eq!(double.kept(), ["a", "c", "e", "b", "f"]);
+    assert_eq!(output.dead_letters.all()[0].0, r#"{"message":"d"}"#);
+}
+
+#[tokio::test]
+async fn where_no_dead_letters_are_kept_only_the_time_of_an_event_is_left() {
+    let double = Double::start().await;
+    double.script([Reply::Items(vec![201, 400])]);
+    let mut output = output(&double, "index => 'app-%{app}'");
+    output.dead_letters.keep_no_events();
+    output.output.start(&output.context).await.unwrap();
+    let events = || {
+        let texts = [r#"{"app":"x","message":"a"}"#, r#"{"message":"b"}"#, r#"{"app":"y","message":"c"}"#];
+        texts.map(event).to_vec()
+    };
+    assert_eq!(output.batch(events()).events().count(), 3, "the cluster is not known yet");
+    output.output.write(&[], &output.context).await.unwrap();
+    let batch = output.batch(events());
+    assert_eq!((batch.len(), batch.events().count()), (3, 0));
+    output.output.write(&[batch], &output.context).await.unwrap();
+    assert_eq!(double.kept(), ["a"]);
+    let letters = output.dead_letters.all();
+    let reasons = ["still contains placeholder: [app-%{app}]", "status: 400"];
+    for ((event, reason), expected) in letters.iter().zip(reasons) {
+        assert!(reason.contains(expected), "{reason}");
+        assert!(!event.contains("message"), "{event}");
+    }
+    assert_eq!(letters.len(), 2);
+}
+
+#[tokio::test]
 async fn only_rejected_documents_are_sent_again() {
     let double = Double::start().await;
     double.script([Reply::Items(vec![201, 429, 201, 503]), Reply::Items(vec![201, 403])]);
@@ -147,8 +197,9 @@ async fn events_without_a_place_are_dead_letters_and_hold_nobody_up() {
     let double = Double::start().await;
     let mut output = output(&double, "index => 'app-%{app}'");
     output.output.start(&output.context).await.unwrap();
+    output.output.write(&[], &output.context).await.unwrap();
     let events = vec![event(r#"{"app":"x","message":"a"}"#), event(r#"{"message":"b"}"#)];
-    let batches = [OutputBatch::new(Arc::new(FilteredBatch::new(events, Vec::new())), Selection::all(2))];
+    let batches = [output.batch(events)];
     output.output.write(&batches, &output.context).await.unwrap();
     assert_eq!(double.kept(), ["a"]);
     let letters = output.dead_letters.all();
