@@ -426,12 +426,12 @@ impl Event {
         ValueRef::Object(self.fields()).to_value()
     }
 
-    /// What this event weighs in memory, in bytes.
+    /// What this event weighs in memory, in bytes: what it holds and the room that it has.
     pub fn byte_size(&self) -> usize {
         size_of::<Event>()
-            + self.text.len()
-            + self.nodes.len() * size_of::<Node>()
-            + self.ranges.len() * size_of::<Range>()
+            + self.text.capacity()
+            + self.nodes.capacity() * size_of::<Node>()
+            + self.ranges.capacity() * size_of::<Range>()
     }
 
     /// Whether the event was dropped.
