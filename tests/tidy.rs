@@ -22,7 +22,9 @@ const LEVELS: [&[&str]; 6] =
     [&["joda", "grok", "conf-derive"], &["event"], &["conf"], &["plugin"], &["queue", "net"], &["pipeline"]];
 const PLUGINS_LEVEL: usize = 5;
 const ROOT_LEVEL: usize = 6;
-const XTASK_LEVEL: usize = 7;
+/// What `xtask` uses, as `xtask/costs`.
+const XTASK_PARTS_LEVEL: usize = 7;
+const XTASK_LEVEL: usize = 8;
 
 /// Crates that are fuzzed and benched alone, and so bring no runtime along.
 const WITHOUT_TOKIO: [&str; 4] =
@@ -87,7 +89,8 @@ impl Crate {
         let mut parts = self.folder.iter().map(|part| part.to_str().unwrap());
         match (parts.next(), parts.next()) {
             (None, _) => ROOT_LEVEL,
-            (Some("xtask"), _) => XTASK_LEVEL,
+            (Some("xtask"), None) => XTASK_LEVEL,
+            (Some("xtask"), Some(_)) => XTASK_PARTS_LEVEL,
             (Some("plugins"), _) => PLUGINS_LEVEL,
             (_, Some(folder)) => LEVELS
                 .iter()

@@ -59,8 +59,8 @@ enum Outcome {
     Matched,
     /// There is nothing to read.
     Absent,
-    /// The field holds no JSON.
-    Invalid(String),
+    /// The field holds no JSON; without an error it is no string.
+    Invalid(Option<JsonError>),
     /// The JSON could not become fields.
     Failed(String),
 }
@@ -94,7 +94,9 @@ impl EventFilter for Json {
             Outcome::Matched => return Matched::Yes,
             Outcome::Absent => {}
             Outcome::Invalid(_) if self.options.skip_on_invalid_json => {}
-            Outcome::Invalid(exception) => {
+            Outcome::Invalid(error) => {
+                let no_text = || "the source is no string".to_owned();
+                let exception = error.map_or_else(no_text, |error| error.to_string());
                 let raw = self.raw(event);
                 tracing::warn!(source, raw, exception, limited = true, "Error parsing json");
                 self.tag(event);
@@ -124,12 +126,12 @@ impl Json {
         let Some(span) = event.str_span(source) else {
             return match event.get(source) {
                 None | Some(ValueRef::Null | ValueRef::Bool(false)) => Outcome::Absent,
-                Some(_) => Outcome::Invalid("the source is no string".to_owned()),
+                Some(_) => Outcome::Invalid(None),
             };
         };
         let parsed = match parse_last(event, span) {
             Ok(parsed) => parsed,
-            Err(error) => return Outcome::Invalid(error.to_string()),
+            Err(error) => return Outcome::Invalid(Some(error)),
         };
         let result = match (&self.options.target, parsed) {
             (Some(target), Some(parsed)) => event.set_parsed(target, parsed).map_err(|e| e.to_string()),

@@ -446,6 +446,7 @@ mod tests {
             r#"{"d":{"p":1,"q":2},"a":{"q":2},"b":5}"#
         );
         assert_eq!(merge(r#"{"a":null}"#), r#"{"a":null,"d":[]}"#);
+        assert_eq!(merge(r#"{"d":["x"],"a":null}"#), r#"{"d":["x"],"a":null}"#);
     }
 
     #[test]

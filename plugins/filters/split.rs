@@ -76,6 +76,9 @@ impl EventFilter for Split {
         match event.get(field) {
             Some(ValueRef::Array(array)) => self.split_list(event, array, field, target, cx),
             Some(ValueRef::Str(text)) => {
+                if self.is_one_piece(text) {
+                    return Matched::No;
+                }
                 let pieces = ruby_split(text, &self.terminator, true);
                 if pieces.len() == 1 {
                     return Matched::No;
@@ -93,6 +96,12 @@ impl EventFilter for Split {
 }
 
 impl Split {
+    /// Whether the text has nothing to be split at; where that takes more than a look, it is found out by splitting.
+    fn is_one_piece(&self, text: &str) -> bool {
+        let is_plain = !matches!(&*self.terminator, "" | " ");
+        is_plain && !text.is_empty() && !text.contains(&*self.terminator)
+    }
+
     fn names(&self) -> Result<(&FieldRef, &FieldRef), String> {
         let field = self.field.get().map_err(|error| error.to_string())?;
         let target = self.target.as_ref().map_or(Ok(field), Field::get).map_err(|error| error.to_string())?;

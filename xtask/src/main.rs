@@ -1,10 +1,12 @@
-//! Chores of this repository: `cargo xtask conformance | docs | bench`.
+//! Chores of this repository: `cargo xtask conformance | docs | bench | costs`.
 //!
 //! `conformance` runs the cases that were recorded from the real Logstash, `docs` writes the pages that come out of the
-//! plugins' declarations, `bench` measures whole pipelines on the release executable.
+//! plugins' declarations, `bench` measures whole pipelines on the release executable, `costs` what an event
+//! costs in each plugin.
 
 mod bench;
 mod conformance;
+mod costs;
 mod docs;
 mod json;
 
@@ -26,6 +28,8 @@ enum Task {
     Conformance(conformance::Arguments),
     /// Measure whole pipelines on target/release/ferrostash.
     Bench(bench::Arguments),
+    /// Write what an event costs in each plugin.
+    Costs(costs::Arguments),
     /// Write the pages of plugins and settings.
     Docs(docs::Arguments),
 }
@@ -34,6 +38,7 @@ fn main() -> Result<ExitCode> {
     match Arguments::parse().task {
         Task::Conformance(arguments) => conformance::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
+        Task::Costs(arguments) => costs::run(&arguments),
         Task::Docs(arguments) => docs::run(&arguments),
     }
 }

@@ -2,6 +2,7 @@
 
 use ferrostash_conf::{CommonFilter, CommonInput, ConfKind, ConfValue};
 use ferrostash_event::{Event, FieldRef, Template, Value, ValueRef};
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 static TYPE: LazyLock<FieldRef> = LazyLock::new(|| FieldRef::literal("type"));
@@ -80,21 +81,34 @@ impl Decoration {
     pub fn apply(&self, event: &mut Event) -> Result<(), String> {
         for (name, values) in &self.add_field {
             for value in values {
-                let value = value.to_string(event).map_err(|e| e.to_string())?;
-                name.with(event, |event, field| add_field(event, field, value))??;
+                let value = text(value, event)?;
+                name.with(event, |event, field| add_field(event, field, &value))??;
             }
         }
         for name in &self.remove_field {
             name.with(event, |event, field| event.remove(field))?;
         }
         // All tags are made before the first is added: `%{tags}` means the tags from before.
-        let tags = self.add_tag.iter().map(|tag| tag.to_string(event)).collect::<Result<Vec<_>, _>>();
-        tags.map_err(|e| e.to_string())?.iter().for_each(|tag| event.push_tag(tag));
+        match self.add_tag.as_slice() {
+            [] => {}
+            [tag] => event.push_tag(&text(tag, event)?),
+            tags => {
+                let tags = tags.iter().map(|tag| text(tag, event)).collect::<Result<Vec<_>, _>>()?;
+                tags.iter().for_each(|tag| event.push_tag(tag));
+            }
+        }
         for tag in &self.remove_tag {
-            let tag = tag.to_string(event).map_err(|e| e.to_string())?;
-            event.remove_tag(&tag);
+            event.remove_tag(&text(tag, event)?);
         }
         Ok(())
+    }
+}
+
+/// What `event` makes of a template; a copy only where events make different texts of it.
+fn text<'t>(template: &'t Template, event: &Event) -> Result<Cow<'t, str>, String> {
+    match template.as_constant() {
+        Some(text) => Ok(Cow::Borrowed(text)),
+        None => template.to_string(event).map(Cow::Owned).map_err(|error| error.to_string()),
     }
 }
 
@@ -110,19 +124,19 @@ fn fields(options: &[(Template, ConfValue)]) -> Vec<(FieldName, Vec<Template>)> 
 }
 
 /// Sets `field`, or makes a list of what is there and `value`.
-pub fn add_field(event: &mut Event, field: &FieldRef, value: String) -> Result<(), String> {
+pub fn add_field(event: &mut Event, field: &FieldRef, value: &str) -> Result<(), String> {
     let list = match event.get(field) {
-        None => return event.set_str(field, &value).map_err(|e| e.to_string()),
-        Some(ValueRef::Null) => vec![Value::String(value)],
+        None => return event.set_str(field, value).map_err(|e| e.to_string()),
+        Some(ValueRef::Null) => vec![Value::from(value)],
         Some(ValueRef::Array(array)) => {
-            array.iter().map(ValueRef::to_value).chain([Value::String(value)]).collect()
+            array.iter().map(ValueRef::to_value).chain([Value::from(value)]).collect()
         }
         // Ruby's Array(hash): a list of pairs.
         Some(ValueRef::Object(hash)) => {
             let pairs = hash.iter().map(|(key, v)| Value::Array(vec![Value::from(key), v.to_value()]));
-            pairs.chain([Value::String(value)]).collect()
+            pairs.chain([Value::from(value)]).collect()
         }
-        Some(other) => vec![other.to_value(), Value::String(value)],
+        Some(other) => vec![other.to_value(), Value::from(value)],
     };
     event.set(field, Value::Array(list)).map_err(|e| e.to_string())
 }

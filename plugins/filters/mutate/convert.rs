@@ -54,6 +54,7 @@ fn to_boolean(value: ValueRef<'_>) -> Option<Value> {
     let mut printed = String::new();
     let text = match value {
         ValueRef::Bool(_) => return None,
+        ValueRef::Int(bit @ (0 | 1)) => return Some(Value::Bool(bit == 1)),
         ValueRef::Str(text) => text,
         _ => {
             value.write_ruby(&mut printed);
@@ -88,6 +89,8 @@ fn to_integer(value: ValueRef<'_>, eu: bool) -> Result<Option<Value>, Fault> {
         ValueRef::Int(_) | ValueRef::BigInt(_) => return Ok(None),
         ValueRef::Bool(b) => Value::Int(i64::from(b)),
         ValueRef::Str(text) => integer_of_text(text, eu)?,
+        // Within the range of an i64, the cast takes off the fraction and nothing else.
+        ValueRef::Float(float) if float.abs() < 9.2e18 => Value::Int(float as i64),
         ValueRef::Float(float) if float.is_finite() => integer(format!("{:.0}", float.trunc())),
         ValueRef::Float(_) => return Err(Fault::new(ruby(value))),
         ValueRef::Decimal(text) => {
@@ -164,6 +167,9 @@ fn integer_of_text(text: &str, eu: bool) -> Result<Value, Fault> {
         return Ok(Value::Int(int));
     }
     let text = cleaned(text, eu);
+    if let Some(int) = whole_of_plain(&text) {
+        return Ok(Value::Int(int));
+    }
     if let Some((negative, digits)) = hex_digits(&text) {
         let float = hex_float(negative, digits).ok_or_else(|| not_a("Float", &text))?;
         return match digits.contains('.') {
@@ -174,6 +180,12 @@ fn integer_of_text(text: &str, eu: bool) -> Result<Value, Fault> {
     let plain = without_underscores(text.trim()).ok_or_else(|| not_a("BigDecimal", &text))?;
     let decimal = Decimal::parse(&plain.replace('d', "e")).ok_or_else(|| not_a("BigDecimal", &text))?;
     decimal.whole().map(integer).ok_or_else(too_long)
+}
+
+/// The whole part of digits with or without a point, where it is an i64.
+fn whole_of_plain(text: &str) -> Option<i64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    if fraction.bytes().all(|byte| byte.is_ascii_digit()) { whole.parse().ok() } else { None }
 }
 
 fn float_of_text(text: &str, eu: bool) -> Result<f64, Fault> {
@@ -317,6 +329,8 @@ mod tests {
         }
         assert_eq!(text(convert(Target::Integer, 1e25)), "10000000000000000905969664");
         assert_eq!(text(convert(Target::Integer, -2.5)), "-2");
+        assert_eq!(text(convert(Target::Integer, -0.5)), "0");
+        assert_eq!(text(convert(Target::Integer, 9223372036854774784.0)), "9223372036854774784");
         assert_eq!(text(convert(Target::Integer, f64::NAN)), "NaN");
         assert_eq!(text(convert(Target::Integer, Value::Decimal("12.75".into()))), "12");
         assert_eq!(text(convert(Target::Integer, Timestamp::from_millis(1500))), "1");
@@ -371,6 +385,8 @@ mod tests {
         }
         assert_eq!(convert(Target::Boolean, 1.0), Ok(Value::Bool(true)));
         assert_eq!(convert(Target::Boolean, 2), Ok(Value::Int(2)));
+        assert_eq!(convert(Target::Boolean, 1), Ok(Value::Bool(true)));
+        assert_eq!(convert(Target::Boolean, 0), Ok(Value::Bool(false)));
     }
 
     #[test]

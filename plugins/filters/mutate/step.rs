@@ -225,13 +225,23 @@ fn write_joined(array: ArrayRef<'_>, separator: &str, out: &mut String) {
 }
 
 fn merge(event: &mut Event, field: &FieldRef, added: &[Field]) -> Result<(), Fault> {
-    let mut base = event.get(field).map(ValueRef::to_value);
-    for name in added {
+    let is_absent = |name: &Field| {
+        name.get().is_ok_and(|name| event.get(name).is_none_or(|value| matches!(value, ValueRef::Null)))
+    };
+    let base = event.get(field);
+    // A list to which nothing is added stays as it is.
+    if matches!(base, Some(ValueRef::Array(_))) && added.iter().all(is_absent) {
+        return Ok(());
+    }
+    let mut base = base.map(ValueRef::to_value);
+    for (number, name) in added.iter().enumerate() {
+        // What is not added to once more need not be kept.
+        let is_last = number + 1 == added.len();
         let more = event.get(name.get()?).map(ValueRef::to_value);
         let merged = match (&mut base, more) {
             (Some(Value::Object(members)), Some(Value::Object(more))) => {
                 more.into_iter().for_each(|member| update(members, member));
-                Value::Object(members.clone())
+                Value::Object(if is_last { std::mem::take(members) } else { members.clone() })
             }
             (Some(Value::Object(_)), _) | (_, Some(Value::Object(_))) => {
                 tracing::error!(
@@ -245,10 +255,11 @@ fn merge(event: &mut Event, field: &FieldRef, added: &[Field]) -> Result<(), Fau
             // A list grows from field to field; anything else is begun anew with each.
             (Some(Value::Array(list)), more) => {
                 list.extend(elements(more));
-                Value::Array(list.clone())
+                Value::Array(if is_last { std::mem::take(list) } else { list.clone() })
             }
             (other, more) => {
-                Value::Array(elements(other.clone()).into_iter().chain(elements(more)).collect())
+                let first = if is_last { other.take() } else { other.clone() };
+                Value::Array(elements(first).into_iter().chain(elements(more)).collect())
             }
         };
         event.set(field, merged)?;
