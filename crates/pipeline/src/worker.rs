@@ -26,8 +26,9 @@ const TRIP_BYTES: usize = 256 * 1024;
 /// Lines of this many bytes go through the filters together: events larger than usual make smaller batches, which fit in
 /// the processor's cache.
 const PORTION_BYTES: usize = 64 * 1024;
-/// Results of this weight, in bytes, go to the outputs without waiting for the rest of the trip.
+/// Results of this weight, in bytes, or this old go to the outputs without waiting for the rest of the trip.
 const HAND_ON_BYTES: usize = 256 * 1024;
+const HAND_ON_AFTER: Duration = Duration::from_millis(2);
 
 /// What the workers of a pipeline share.
 pub(crate) struct Shop {
@@ -123,7 +124,7 @@ impl Worker {
             Owed { acks: std::mem::take(&mut pulled.acks), held: Arc::new(std::mem::take(&mut pulled.held)) };
         let acks = &owed.acks;
         let mut in_filters = InFilters::new(Arc::clone(&ledger), pulled.len());
-        let mut results = Results::default();
+        let (mut results, mut handed_on) = (Results::default(), started);
         while let Some(portion) = pulled.next_portion(self.shop.batch_size, PORTION_BYTES) {
             if self.shop.shutdown.is_abandoned() {
                 acks.iter().for_each(Ack::abandon);
@@ -131,8 +132,9 @@ impl Worker {
                 break;
             }
             self.portion(portion, acks, &mut in_filters, &mut results);
-            if self.weight(&results) >= HAND_ON_BYTES {
+            if self.weight(&results) >= HAND_ON_BYTES || handed_on.elapsed() >= HAND_ON_AFTER {
                 self.hand_on(std::mem::take(&mut results), &owed, &mut in_filters).await;
+                handed_on = Instant::now();
             }
         }
         if results.pulled > 0 || results.created > 0 {

@@ -17,7 +17,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 /// Bytes of events that one pipeline's queue holds, unless settings say otherwise.
@@ -336,12 +336,13 @@ impl MemoryQueue {
         let weight = self.room.weigh(chunk.len(), bytes);
         let is_relayed = chunk.is_relayed;
         let mut guard = AbandonUnlessDone(Some(chunk));
+        // The queue's own room first: who waits for it holds nothing that other pipelines could use.
+        let taken = self.room.take(weight).await?;
         let held = match is_relayed {
             // The pipeline it comes from holds its own share until this one has it: waiting could be for ever.
             true => self.budget.draw_what_is_left(units(bytes)),
             false => self.budget.draw(units(bytes)).await,
         };
-        self.room.take(weight).await?;
         let mut state = self.state();
         if state.closed {
             return Err(QueueClosed);
@@ -352,6 +353,7 @@ impl MemoryQueue {
             let Chunk { events, lines, acks, .. } = chunk;
             let load = lines.map_or_else(|| Load::Events(events.into_iter()), Load::Lines);
             state.chunks.push_back(Stored { load, acks, held, weight, bytes });
+            taken.keep();
         }
         drop(state);
         self.workers.notify_one();
@@ -481,6 +483,20 @@ fn units(bytes: usize) -> u32 {
     saturate(bytes.div_ceil(QUEUE_BYTES_UNIT))
 }
 
+/// Room for a chunk; free again when this is dropped.
+struct Taken<'r> {
+    events: SemaphorePermit<'r>,
+    units: SemaphorePermit<'r>,
+}
+
+impl Taken<'_> {
+    /// The chunk is in the queue, and gives the room back when it leaves.
+    fn keep(self) {
+        self.events.forget();
+        self.units.forget();
+    }
+}
+
 impl Room {
     fn new(events_max: usize, bytes_max: usize) -> Room {
         let limit = saturate(Semaphore::MAX_PERMITS);
@@ -499,12 +515,10 @@ impl Room {
     }
 
     /// Always in the same order, so that two producers never hold what the other one needs.
-    async fn take(&self, weight: Weight) -> Result<(), QueueClosed> {
+    async fn take(&self, weight: Weight) -> Result<Taken<'_>, QueueClosed> {
         let events = self.events.acquire_many(weight.events).await.map_err(|_| QueueClosed)?;
         let units = self.units.acquire_many(weight.units).await.map_err(|_| QueueClosed)?;
-        events.forget();
-        units.forget();
-        Ok(())
+        Ok(Taken { events, units })
     }
 
     fn free(&self, weight: Weight) {
