@@ -42,13 +42,19 @@ pub(super) fn instructions(cases: usize) -> Result<Option<Counts>> {
     (0..cases).map(of_case).collect::<Result<_>>().map(Some)
 }
 
-/// The compiler and the machine that it makes code for.
+/// The compiler, the machine that it makes code for, and the processor, by which libraries choose among their routines.
 pub(super) fn compiler() -> Result<String> {
     let output = Command::new("rustc").arg("-vV").output().context("rustc")?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let line = |start| text.lines().find_map(|line: &str| line.strip_prefix(start));
     let (release, host) = line("release: ").zip(line("host: ")).context("rustc -vV")?;
-    Ok(format!("rustc {release} for {host}"))
+    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let of = |name: &str| {
+        let line = cpu.lines().find(|line| line.split(':').next().is_some_and(|key| key.trim() == name));
+        line.and_then(|line| line.split(':').nth(1)).unwrap_or("unknown").trim()
+    };
+    let (name, family, model) = (of("model name"), of("cpu family"), of("model"));
+    Ok(format!("rustc {release} for {host}, on {name} (family {family}, model {model})"))
 }
 
 /// Builds the program that runs the cases; where it is.
