@@ -9,9 +9,11 @@
 
 mod budget;
 pub mod crash;
+mod event_pages;
 mod memory_queue;
 pub mod pages;
 
 pub use budget::{Budget, Held};
+pub use event_pages::{EventPages, Fed, Feed, PagesClosed};
 pub use memory_queue::{Appetite, Busy, MemoryQueue, Portion, Pulled, QUEUE_BYTES_MAX, QUEUE_BYTES_UNIT};
-pub use pages::PageQueue;
+pub use pages::{Compression, PageOptions, PageQueue, PageStats};

@@ -347,7 +347,11 @@ impl PageQueue {
         }
     }
 
-    fn check_size(&self, bytes: usize) -> Result<(), AppendError> {
+    /// Whether a record of `bytes` bytes can be taken at all.
+    ///
+    /// # Errors
+    /// [`AppendError::TooLarge`].
+    pub fn check_size(&self, bytes: usize) -> Result<(), AppendError> {
         let overhead = (PAGE_HEADER_BYTES + RECORD_HEADER_BYTES) as u64;
         let of_queue = self.shared.options.bytes_max.saturating_sub(overhead);
         let bounds = [(RECORD_BYTES_MAX as u64, "a record"), (of_queue, "queue.max_bytes")];
@@ -410,6 +414,11 @@ impl PageQueue {
     pub fn ack(&self, number: u64) {
         self.shared.state().ack(number);
         self.shared.acked();
+    }
+
+    /// The number of the next record that is appended.
+    pub fn next_number(&self) -> u64 {
+        self.shared.state().next
     }
 
     /// Takes no more records. What was taken is written and can be read.

@@ -95,6 +95,12 @@ impl Reader {
         self.skip_to = self.skip_to.max(number);
     }
 
+    /// The number of the next record that it gives out, or of a later one where that is missing; 0 while it is reading.
+    pub fn next_number(&self) -> u64 {
+        let read = self.ready.front().map(|record| record.number);
+        read.or_else(|| Some(self.place.as_ref()?.next)).unwrap_or(0)
+    }
+
     fn is_skipped(&self, number: u64) -> bool {
         number < self.skip_to && number >= self.shared.state().live
     }
