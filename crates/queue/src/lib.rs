@@ -6,6 +6,8 @@
 //! travel along, so that an input learns what became of what it read.
 
 mod budget;
+pub mod dead_letter_queue;
+pub mod logstash;
 mod memory_queue;
 
 pub use budget::{Budget, Held};
