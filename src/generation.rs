@@ -105,6 +105,7 @@ pub(crate) fn engine_settings(settings: &PipelineSettings) -> Settings {
         batch_size: settings.batch_size,
         batch_delay: settings.batch_delay,
         ordered: settings.is_ordered(),
+        dead_letter_conditions: settings.dead_letter_queue.enable,
         ..Settings::default()
     }
 }

@@ -243,10 +243,12 @@ impl Starting {
     }
 
     fn output_context(&self, part: &Part) -> OutputContext {
+        let shared = &self.services.dead_letters;
+        let own = shared.of_plugin(&part.name, &part.id);
         OutputContext {
             shutdown: self.shutdown.clone(),
             metrics: Arc::clone(&part.metrics),
-            dead_letters: Arc::clone(&self.services.dead_letters),
+            dead_letters: own.unwrap_or_else(|| Arc::clone(shared)),
         }
     }
 

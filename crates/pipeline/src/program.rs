@@ -1,10 +1,11 @@
 //! What a worker does with a batch.
 
+use crate::condition::Unanswered;
 use crate::parts::{BuiltPipeline, FilterPart, OutputPart, Part};
 use crate::steps::{Branching, Failed, Registers, Scope, Section, Step};
 use ferrostash_event::{Batch, Event, Selection, Timestamp};
 use ferrostash_plugin::{Filter, FilterContext, Flushes};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 /// The filter and output sections of a pipeline, for one worker.
@@ -43,10 +44,25 @@ pub enum FailedConditions {
 /// An event for the dead letter queue.
 #[derive(Debug)]
 pub struct DeadEvent {
-    /// The event as it was when the condition was asked.
+    /// The event as it was when the condition was asked, or as the filter or codec left it.
     pub event: Event,
+    /// The name of the plugin that could not use it.
+    pub plugin_type: Arc<str>,
+    /// That plugin's id.
+    pub plugin_id: Arc<str>,
     /// Why it is there.
     pub reason: String,
+}
+
+/// Logstash's name and id of all conditions.
+static IF_STATEMENT: LazyLock<Arc<str>> = LazyLock::new(|| "if-statement".into());
+
+impl DeadEvent {
+    pub(crate) fn of_condition(event: Event, reason: &Unanswered) -> DeadEvent {
+        let plugin = || Arc::clone(&IF_STATEMENT);
+        let reason = reason.dead_letter_reason();
+        DeadEvent { event, plugin_type: plugin(), plugin_id: plugin(), reason }
+    }
 }
 
 /// What became of a batch.
