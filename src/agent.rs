@@ -294,7 +294,9 @@ impl Agent {
             false => None,
             true => {
                 let opened = dead_letters::open(&settings.dead_letter_queue, &settings.id).await;
-                Some(Arc::new(opened.map_err(|error| Invalid::plain(&format!("dead letter queue: {error}")))?))
+                Some(Arc::new(
+                    opened.map_err(|error| Invalid::plain(&format!("dead letter queue: {error}")))?,
+                ))
             }
         };
         let services = Services {

@@ -87,9 +87,11 @@ impl Families {
             ("pipeline_events_accepted_total", "Events that all their outputs accepted.", |p| {
                 p.running.ledger().accepted.get()
             }),
-            ("pipeline_events_dead_lettered_total", "Events dead-lettered by conditions, filters and codecs.", |p| {
-                p.running.ledger().dead_lettered.get()
-            }),
+            (
+                "pipeline_events_dead_lettered_total",
+                "Events dead-lettered by conditions, filters and codecs.",
+                |p| p.running.ledger().dead_lettered.get(),
+            ),
             ("pipeline_events_abandoned_total", "Events given up, to be read again.", |p| {
                 p.running.ledger().abandoned.get()
             }),
@@ -127,7 +129,9 @@ impl Families {
     fn dead_letter_queues(&self, pipelines: &[Arc<Managed>]) -> prometheus::Result<()> {
         type Value = fn(&DeadLetterQueue) -> u64;
         let counters: [(&str, &str, Value); 3] = [
-            ("dead_letter_queue_written_events_total", "Entries written.", |q| q.stats().written_events.get()),
+            ("dead_letter_queue_written_events_total", "Entries written.", |q| {
+                q.stats().written_events.get()
+            }),
             ("dead_letter_queue_dropped_events_total", "Entries dropped because it was full.", |q| {
                 q.stats().dropped_events.get()
             }),

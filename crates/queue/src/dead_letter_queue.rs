@@ -10,6 +10,7 @@
 //! ```
 
 mod entry;
+mod feed;
 mod lock;
 mod reader;
 mod records;
@@ -18,9 +19,10 @@ mod store;
 mod writer;
 
 pub use entry::{DeadLetter, EntryError, HISTORY_MAX, earlier_visits};
+pub use feed::{Feed, Progress, Wanted, since};
 pub use lock::{LockError, QueueLock};
 pub use reader::{Next, Position, Reader};
 pub use records::{Damage, RECORD_BYTES_MAX};
-pub use segments::{Segment, Summary, clean_before, delete_segment, segments};
+pub use segments::{Segment, Summary, clean_before, delete_segment, put_aside, segment_path, segments};
 pub use store::{SEGMENT_BYTES_MAX, StoragePolicy, StoreSettings};
 pub use writer::{DeadLetterQueue, QueueSettings, QueueStats};

@@ -101,6 +101,22 @@ pub struct Summary {
     pub end: u64,
 }
 
+/// The file of a sealed segment.
+pub fn segment_path(dir: &Path, number: u32) -> PathBuf {
+    path_of(dir, number, true)
+}
+
+/// Takes a sealed segment out of the queue without deleting it: it becomes `N.err`, as Logstash calls those that it can't
+/// read.
+///
+/// # Errors
+/// The file can't be renamed.
+pub fn put_aside(dir: &Path, number: u32) -> io::Result<PathBuf> {
+    let kept = dir.join(format!("{number}.err"));
+    fs::rename(path_of(dir, number, true), &kept)?;
+    Ok(kept)
+}
+
 /// Deletes a sealed segment and tells the writer; `false` where it was gone.
 ///
 /// # Errors
