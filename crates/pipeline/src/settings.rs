@@ -32,8 +32,9 @@ pub struct Settings {
     pub output_queue_bytes_max: usize,
     /// How long outputs may go on delivering once the pipeline was told to stop.
     pub grace: Duration,
-    /// Whether events about which a condition cannot be decided go to the dead letter queue.
-    pub dead_letter_conditions: bool,
+    /// Whether there is a dead letter queue: events about which a condition cannot be decided go there, and those that a codec
+    /// has marked.
+    pub has_dead_letter_queue: bool,
 }
 
 impl Default for Settings {
@@ -48,7 +49,7 @@ impl Default for Settings {
             output_queue_batches_max: OUTPUT_QUEUE_BATCHES_MAX,
             output_queue_bytes_max: OUTPUT_QUEUE_BYTES_MAX,
             grace: Duration::from_secs(10),
-            dead_letter_conditions: false,
+            has_dead_letter_queue: false,
         }
     }
 }

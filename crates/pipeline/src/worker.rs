@@ -42,6 +42,8 @@ pub(crate) struct Shop {
     pub(crate) batch_size: usize,
     pub(crate) batch_delay: Duration,
     pub(crate) workers: usize,
+    /// Whether codecs may have marked events for the dead letter queue.
+    pub(crate) has_dead_letters: bool,
 }
 
 pub(crate) struct Worker {
@@ -148,8 +150,11 @@ impl Worker {
         let lines = portion.len();
         let mut events = lines as u64;
         let made = catch_unwind(AssertUnwindSafe(|| portion.into_events()));
-        let run = made.and_then(|made| {
+        let run = made.and_then(|mut made| {
             events = in_filters.recount(lines, made.len());
+            if self.shop.has_dead_letters {
+                results.dead.append(&mut DeadEvent::of_codecs(&mut made));
+            }
             catch_unwind(AssertUnwindSafe(|| self.program.run(made)))
         });
         match run {

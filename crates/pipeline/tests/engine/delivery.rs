@@ -235,7 +235,7 @@ async fn filters_alone_start_and_are_at_their_end() {
 #[tokio::test(start_paused = true)]
 async fn events_without_an_answer_reach_the_dead_letter_queue() {
     let grave = Arc::<crate::pipe::Grave>::default();
-    let settings = Settings { dead_letter_conditions: true, ..settings() };
+    let settings = Settings { has_dead_letter_queue: true, ..settings() };
     let text = "input { source { name => dlq_in } } filter { if [n] > 1 { mark { with => '.' } } } output { sink { name => dlq_out } }";
     let pipeline =
         try_start(built_on(&Bus::default(), "main", text), settings, Arc::clone(&grave)).await.unwrap();
