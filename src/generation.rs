@@ -5,7 +5,7 @@ use ferrostash_conf::{
     ConfSettings, Diagnostic, Diagnostics, PipelineConf, SourceMap, Vars, load_path, load_string,
 };
 use ferrostash_pipeline::{BuildParts, BuiltPipeline, Settings, build};
-use ferrostash_plugin::{Bus, Ecs, PipelineInfo, Registry};
+use ferrostash_plugin::{Bus, DeadLettering, Ecs, PipelineInfo, Registry};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -62,11 +62,20 @@ impl Draft {
             let help = "set pipeline.workers (-w) to 1";
             self.diagnostics.push(Diagnostic::error(message).help(help).logstash("RuntimeError", message));
         }
+        if self.settings.dead_letter_queue.failures && !self.settings.dead_letter_queue.enable {
+            let message = "dead_letter_queue.failures needs a dead letter queue";
+            let help = "set dead_letter_queue.enable: true";
+            self.diagnostics.push(Diagnostic::error(message).help(help).logstash("RuntimeError", message));
+        }
         let info = PipelineInfo {
             id: self.settings.id.as_str().into(),
             workers: self.settings.worker_count(),
             batch_size: self.settings.batch_size,
             ecs: ecs(self.settings.ecs_compatibility),
+            dead_letters: DeadLettering {
+                is_on: self.settings.dead_letter_queue.enable,
+                failures: self.settings.dead_letter_queue.failures,
+            },
             path_data: workshop.path_data.clone(),
             host: Arc::clone(&workshop.host),
         };
@@ -105,6 +114,7 @@ pub(crate) fn engine_settings(settings: &PipelineSettings) -> Settings {
         batch_size: settings.batch_size,
         batch_delay: settings.batch_delay,
         ordered: settings.is_ordered(),
+        has_dead_letter_queue: settings.dead_letter_queue.enable,
         ..Settings::default()
     }
 }

@@ -86,6 +86,7 @@ impl Output for Stdout {
         let texts: Vec<Arc<Buffer>> = batches.iter().filter_map(OutputBatch::payload).collect();
         Box::pin(async move {
             for (event, reason) in batches.iter().flat_map(OutputBatch::refused) {
+                cx.metrics.events_rejected.add(1);
                 cx.dead_letters.write(event, reason).await;
             }
             print(&texts)

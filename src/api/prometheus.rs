@@ -5,7 +5,9 @@ use super::process::Process;
 use crate::agent::{Managed, View};
 use ferrostash_pipeline::Part;
 use ferrostash_plugin::MetricKind;
+use ferrostash_queue::dead_letter_queue::DeadLetterQueue;
 use prometheus::{Encoder as _, GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
+use std::sync::Arc;
 
 /// The text format's media type.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -85,9 +87,11 @@ impl Families {
             ("pipeline_events_accepted_total", "Events that all their outputs accepted.", |p| {
                 p.running.ledger().accepted.get()
             }),
-            ("pipeline_events_dead_lettered_total", "Events dead-lettered by conditions.", |p| {
-                p.running.ledger().dead_lettered.get()
-            }),
+            (
+                "pipeline_events_dead_lettered_total",
+                "Events dead-lettered by conditions, filters and codecs.",
+                |p| p.running.ledger().dead_lettered.get(),
+            ),
             ("pipeline_events_abandoned_total", "Events given up, to be read again.", |p| {
                 p.running.ledger().abandoned.get()
             }),
@@ -118,6 +122,35 @@ impl Families {
             let family = self.gauges(name, help, PIPELINE)?;
             let set = |p: &Managed| family.with_label_values(&[&p.settings.id]).set(value(p) as i64);
             pipelines.iter().for_each(|p| set(p));
+        }
+        self.dead_letter_queues(&pipelines)
+    }
+
+    fn dead_letter_queues(&self, pipelines: &[Arc<Managed>]) -> prometheus::Result<()> {
+        type Value = fn(&DeadLetterQueue) -> u64;
+        let counters: [(&str, &str, Value); 3] = [
+            ("dead_letter_queue_written_events_total", "Entries written.", |q| {
+                q.stats().written_events.get()
+            }),
+            ("dead_letter_queue_dropped_events_total", "Entries dropped because it was full.", |q| {
+                q.stats().dropped_events.get()
+            }),
+            ("dead_letter_queue_expired_events_total", "Entries deleted because of their age.", |q| {
+                q.stats().expired_events.get()
+            }),
+        ];
+        let gauges: [(&str, &str, Value); 2] = [
+            ("dead_letter_queue_bytes", "Bytes of its segments.", |q| q.stats().queue_size_bytes.get()),
+            ("dead_letter_queue_max_bytes", "Most bytes of its segments.", DeadLetterQueue::max_bytes),
+        ];
+        let queues = || pipelines.iter().filter_map(|p| Some((&p.settings.id, p.dead_letters.as_deref()?)));
+        for (name, help, value) in counters {
+            let family = self.counters(name, help, PIPELINE)?;
+            queues().for_each(|(id, queue)| family.with_label_values(&[id]).inc_by(value(queue)));
+        }
+        for (name, help, value) in gauges {
+            let family = self.gauges(name, help, PIPELINE)?;
+            queues().for_each(|(id, queue)| family.with_label_values(&[id]).set(value(queue) as i64));
         }
         Ok(())
     }

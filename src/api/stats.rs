@@ -5,6 +5,7 @@ use super::process::Process;
 use crate::agent::{Managed, Reloads, View};
 use ferrostash_pipeline::{LedgerCounts, Part};
 use ferrostash_plugin::CustomMetric;
+use ferrostash_queue::dead_letter_queue::{DeadLetterQueue, StoragePolicy};
 use serde_json::{Map, Value, json};
 
 /// All of it.
@@ -46,7 +47,7 @@ pub(super) fn pipeline(managed: &Managed) -> Value {
     let ledger = running.ledger();
     let stats = running.stats();
     let queues = running.output_queues();
-    json!({
+    let mut stats = json!({
         "events": {
             "in": ledger.received.get(),
             "filtered": ledger.filtered.get(),
@@ -80,6 +81,26 @@ pub(super) fn pipeline(managed: &Managed) -> Value {
         },
         "hash": managed.hash,
         "ephemeral_id": managed.ephemeral_id,
+    });
+    if let (Some(queue), Value::Object(stats)) = (&managed.dead_letters, &mut stats) {
+        stats.insert("dead_letter_queue".to_owned(), dead_letter_queue(queue));
+    }
+    stats
+}
+
+fn dead_letter_queue(queue: &DeadLetterQueue) -> Value {
+    let stats = queue.stats();
+    json!({
+        "queue_size_in_bytes": stats.queue_size_bytes.get(),
+        "max_queue_size_in_bytes": queue.max_bytes(),
+        "storage_policy": match queue.storage_policy() {
+            StoragePolicy::DropNewer => "drop_newer",
+            StoragePolicy::DropOlder => "drop_older",
+        },
+        "written_events": stats.written_events.get(),
+        "dropped_events": stats.dropped_events.get(),
+        "expired_events": stats.expired_events.get(),
+        "last_error": stats.last_error(),
     })
 }
 

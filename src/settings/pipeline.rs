@@ -185,6 +185,8 @@ pub struct QueueSettings {
 pub struct DeadLetterQueueSettings {
     /// `dead_letter_queue.enable`
     pub enable: bool,
+    /// `dead_letter_queue.failures`: also events on which a filter or codec fails.
+    pub failures: bool,
     /// `path.dead_letter_queue`: the folder above the pipelines' own.
     pub path: PathBuf,
     /// `dead_letter_queue.max_bytes`
@@ -266,6 +268,7 @@ impl DeadLetterQueueSettings {
     fn read(from: &Resolved, data: &Path) -> Result<Self, ConfigError> {
         Ok(Self {
             enable: from.bool("dead_letter_queue.enable")?,
+            failures: from.bool("dead_letter_queue.failures")?,
             path: from
                 .optional_path("path.dead_letter_queue")?
                 .unwrap_or_else(|| data.join("dead_letter_queue")),

@@ -108,7 +108,6 @@ const MANAGEMENT: &str = "xpack.management.enabled";
 const REQUIRED: Kind = Kind::Choice(&["REQUIRED", "OPTIONAL"]);
 const VERIFICATION: Kind = Kind::Choice(&["none", "certificate", "full"]);
 const DURABLE: &str = "the persisted queue is not built yet: use `queue.type: memory`";
-const DLQ: &str = "the dead letter queue is not built yet";
 
 /// All settings of logstash.yml, in the order of Logstash's manual.
 pub(crate) static SETTINGS: &[Setting] = &[
@@ -117,7 +116,12 @@ pub(crate) static SETTINGS: &[Setting] = &[
     unset("path.config", Kind::Text, "Pipeline configuration: file, folder or glob.").per_pipeline(),
     unset("path.data", Kind::Path, "Folder for state that outlives a run."),
     unset("path.queue", Kind::Path, "Folder of the queues; `path.data`/queue when unset.").per_pipeline(),
-    unset("path.dead_letter_queue", Kind::Path, "Folder of the dead letter queues.").per_pipeline(),
+    unset(
+        "path.dead_letter_queue",
+        Kind::Path,
+        "Folder of the dead letter queues; `path.data`/dead_letter_queue when unset.",
+    )
+    .per_pipeline(),
     setting("path.plugins", Kind::List(&[]), "[]", "Folders with own plugins.").refused(NO_RUBY),
     unset("path.logs", Kind::Path, "Folder for the log file; standard output alone when unset."),
     unset("path.settings", Kind::Path, "Folder of logstash.yml and pipelines.yml."),
@@ -265,8 +269,14 @@ pub(crate) static SETTINGS: &[Setting] = &[
     )
     .per_pipeline(),
     setting("dead_letter_queue.enable", Kind::Bool, "false", "Keep events that cannot be delivered.")
-        .per_pipeline()
-        .refused(DLQ),
+        .per_pipeline(),
+    setting(
+        "dead_letter_queue.failures",
+        Kind::Bool,
+        "false",
+        "Send events there too on which a filter or codec fails, instead of tagging them alone; not a setting of Logstash.",
+    )
+    .per_pipeline(),
     setting("dead_letter_queue.max_bytes", Kind::Bytes, "1024mb", "Most bytes in it.").per_pipeline(),
     setting("dead_letter_queue.flush_interval", Kind::Number(1000), "5000", "Longest wait, in milliseconds.")
         .per_pipeline(),
@@ -476,7 +486,7 @@ mod tests {
     #[test]
     fn the_white_list_of_pipelines_yml_is_complete() {
         let expected = "config.debug config.string config.support_escapes dead_letter_queue.enable \
-            dead_letter_queue.flush_check_interval dead_letter_queue.flush_interval dead_letter_queue.max_bytes \
+            dead_letter_queue.failures dead_letter_queue.flush_check_interval dead_letter_queue.flush_interval dead_letter_queue.max_bytes \
             dead_letter_queue.retain.age dead_letter_queue.storage_policy metric.collect path.config \
             path.dead_letter_queue path.queue pipeline.batch.delay pipeline.batch.metrics.sampling_mode \
             pipeline.batch.output_chunking.growth_threshold_factor pipeline.batch.size \

@@ -170,7 +170,6 @@ fn a_wrong_value_is_reported_even_where_a_flag_hides_it() {
 #[test]
 fn what_is_not_built_is_refused_unless_it_has_its_default() {
     for refused in [
-        "dead_letter_queue.enable: true",
         "api.ssl.enabled: true",
         "api.auth.type: basic",
         "xpack.management.enabled: true",
