@@ -802,7 +802,7 @@ async fn a_life_cycle_is_set_up_for_the_default_index() {
 }
 
 #[tokio::test]
-async fn with_ecs_the_life_cycle_alone_makes_a_template() {
+async fn with_ecs_the_template_has_the_types_of_ecs() {
     let double = Double::start();
     let text = format!("hosts => '127.0.0.1:{}' ilm_rollover_alias => web ilm_policy => mine", double.port);
     double.state().others.insert("GET /_ilm/policy/mine".into(), 200);
@@ -811,10 +811,13 @@ async fn with_ecs_the_life_cycle_alone_makes_a_template() {
     let templates: Vec<_> =
         double.state().seen.iter().filter(|(method, ..)| method == "PUT").cloned().collect();
     assert_eq!((templates.len(), templates[0].1.as_str()), (2, "/_index_template/web"));
-    let settings =
-        json!({"settings": {"index.lifecycle.name": "mine", "index.lifecycle.rollover_alias": "web"}});
-    let expected = json!({"index_patterns": "web-*", "priority": 200, "template": settings});
-    assert_eq!(serde_json::from_str::<Value>(&templates[0].2).unwrap(), expected);
+    let template = serde_json::from_str::<Value>(&templates[0].2).unwrap();
+    assert_eq!((&template["index_patterns"], &template["priority"]), (&json!("web-*"), &json!(200)));
+    let settings = &template["template"]["settings"];
+    assert_eq!(settings["index.lifecycle.name"], "mine");
+    assert_eq!(settings["index.lifecycle.rollover_alias"], "web");
+    let source = &template["template"]["mappings"]["properties"]["source"]["properties"];
+    assert_eq!(source["ip"]["type"], "ip");
 }
 
 #[tokio::test]
