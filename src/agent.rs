@@ -308,7 +308,7 @@ impl Agent {
         };
         let started = Pipeline::start(
             built,
-            engine_settings(&settings),
+            engine_settings(&settings, &self.workshop.path_data),
             self.runtimes.clone(),
             services,
             Shutdown::new(),

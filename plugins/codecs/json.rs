@@ -6,8 +6,8 @@ use ferrostash_conf::Options;
 use ferrostash_event::json::JsonPlaces;
 use ferrostash_event::{Event, FieldRef, Timestamp};
 use ferrostash_plugin::{
-    BuildContext, BuildResult, Codec, CodecFailures, CodecPlugin, EncodeError, EventSink, LineEventSink, Lines, PluginDef,
-    codec,
+    BuildContext, BuildResult, Codec, CodecFailures, CodecPlugin, EncodeError, EventSink, LineEventSink,
+    Lines, PluginDef, codec,
 };
 use std::fmt::Display;
 

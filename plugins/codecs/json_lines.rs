@@ -8,8 +8,8 @@ use ferrostash_event::json::JsonPlaces;
 use ferrostash_event::{Event, FieldRef, Timestamp};
 use ferrostash_plugin::framing::LineFramer;
 use ferrostash_plugin::{
-    BuildContext, BuildResult, Codec, CodecFailures, CodecPlugin, EncodeError, EventSink, LineEventSink, Lines, PluginDef,
-    codec,
+    BuildContext, BuildResult, Codec, CodecFailures, CodecPlugin, EncodeError, EventSink, LineEventSink,
+    Lines, PluginDef, codec,
 };
 use std::num::NonZeroUsize;
 

@@ -107,7 +107,6 @@ const MONITORING: &str = "xpack.monitoring.enabled";
 const MANAGEMENT: &str = "xpack.management.enabled";
 const REQUIRED: Kind = Kind::Choice(&["REQUIRED", "OPTIONAL"]);
 const VERIFICATION: Kind = Kind::Choice(&["none", "certificate", "full"]);
-const DURABLE: &str = "the persisted queue is not built yet: use `queue.type: memory`";
 
 /// All settings of logstash.yml, in the order of Logstash's manual.
 pub(crate) static SETTINGS: &[Setting] = &[
@@ -247,20 +246,29 @@ pub(crate) static SETTINGS: &[Setting] = &[
         "256mb",
         "What events that wait or are under way may weigh, in all pipelines together; not a setting of Logstash.",
     ),
-    setting("queue.type", Kind::Choice(QueueType::WORDS), "memory", "Where events wait.")
-        .per_pipeline()
-        .refused(DURABLE),
+    setting(
+        "spill.max_bytes",
+        Kind::Bytes,
+        "1024mb",
+        "Most bytes on disk for an output that is blocked while others are not; 0 = the pipeline waits. Not a setting of Logstash.",
+    )
+    .per_pipeline(),
+    setting("queue.type", Kind::Choice(QueueType::WORDS), "memory", "Where events wait.").per_pipeline(),
     setting("queue.drain", Kind::Bool, "false", "Empty the queue before a stop.").per_pipeline(),
     setting("queue.page_capacity", Kind::Bytes, "64mb", "Size of a queue file.").per_pipeline(),
     setting("queue.max_bytes", Kind::Bytes, "1024mb", "Most bytes in the queue.").per_pipeline(),
     setting("queue.max_events", Kind::Number(0), "0", "Most events in the queue; 0 = no limit.")
         .per_pipeline(),
     setting("queue.checkpoint.acks", Kind::Number(0), "1024", "Acks between checkpoints.").per_pipeline(),
-    setting("queue.checkpoint.writes", Kind::Number(0), "1024", "Writes between checkpoints.").per_pipeline(),
+    setting("queue.checkpoint.writes", Kind::Number(0), "1024", "Writes between checkpoints.")
+        .per_pipeline()
+        .no_effect("every batch is on disk before its input is told so, as with 1 in Logstash"),
     setting("queue.checkpoint.interval", Kind::Number(0), "1000", "Nothing, in Logstash too.")
         .per_pipeline()
         .no_effect("it has none in Logstash either, which has deprecated it"),
-    setting("queue.checkpoint.retry", Kind::Bool, "true", "Retry a failed checkpoint.").per_pipeline(),
+    setting("queue.checkpoint.retry", Kind::Bool, "true", "Retry a failed checkpoint.")
+        .per_pipeline()
+        .no_effect("a checkpoint that failed is always written again"),
     setting(
         "queue.compression",
         Kind::Choice(QueueCompression::WORDS),
@@ -493,7 +501,7 @@ mod tests {
             pipeline.ecs_compatibility pipeline.id pipeline.ordered pipeline.plugin_classloaders \
             pipeline.recoverable pipeline.reloadable pipeline.system pipeline.workers queue.checkpoint.acks \
             queue.checkpoint.interval queue.checkpoint.retry queue.checkpoint.writes queue.compression queue.drain \
-            queue.max_bytes queue.max_events queue.page_capacity queue.type";
+            queue.max_bytes queue.max_events queue.page_capacity queue.type spill.max_bytes";
         let listed: BTreeSet<_> = SETTINGS.iter().filter(|s| s.per_pipeline).map(|s| s.name).collect();
         assert_eq!(listed.into_iter().collect::<Vec<_>>(), expected.split_whitespace().collect::<Vec<_>>());
     }

@@ -249,7 +249,7 @@ impl Starting {
             let counts = Arc::<OutputCounts>::default();
             let spill = on_disk.as_ref().map(|OnDisk { dir, pages }| {
                 let (dir, cx) = (dir.join(file_name(&part.id)), self.output_context(&part));
-                Spill::new(dir, pages.clone(), Arc::clone(&counts), &cx, Arc::clone(&part.id))
+                Spill::new(dir, *pages, Arc::clone(&counts), cx, Arc::clone(&part.id))
             });
             if let Some(spill) = &spill
                 && let Err(reason) = spill.recover().await

@@ -253,7 +253,7 @@ impl Program {
         drop(entered);
         let failed = cx.take_failed();
         if !failed.is_empty() {
-            part.part.metrics.events_rejected.add(failed.len() as u64);
+            part.part.metrics.events_dead_lettered.add(failed.len() as u64);
             dead.extend(
                 failed.into_iter().map(|(event, reason)| DeadEvent::of_filter(event, &part.part, reason)),
             );

@@ -307,6 +307,17 @@ pub struct OutputContext {
     pub dead_letters: Arc<dyn DeadLetters>,
 }
 
+impl OutputContext {
+    /// Puts an event that can never be delivered where dead letters go, and counts it.
+    pub async fn bury(&self, event: &Event, reason: &str) {
+        let counter = match self.dead_letters.write(event, reason).await {
+            Buried::Kept => &self.metrics.events_dead_lettered,
+            Buried::Dropped => &self.metrics.events_dropped,
+        };
+        counter.add(1);
+    }
+}
+
 /// What became of an event that was to be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Buried {

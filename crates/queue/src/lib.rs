@@ -9,8 +9,8 @@
 
 mod budget;
 pub mod crash;
-mod event_pages;
 pub mod dead_letter_queue;
+mod event_pages;
 pub mod logstash;
 mod memory_queue;
 pub mod pages;
