@@ -50,6 +50,7 @@
 //! [`DISK_PROBE_INTERVAL`] and whenever acks have freed a page. After a sync that failed, its page is left, and the records
 //! are written again into a new one before anybody hears that they are durable.
 
+mod check;
 mod checkpoint;
 mod compression;
 mod damage;
@@ -72,6 +73,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+pub use check::{PageReport, Report, check, repair};
 pub use compression::Compression;
 pub use damage::{DAMAGED_BYTES_MAX, DAMAGED_DIR, Damage, Damaged};
 pub use reader::{Reader, Record};
@@ -88,8 +90,8 @@ pub const RECORD_BYTES_MAX: usize = 512 << 20;
 pub const WRITE_BUFFER_BYTES_MAX: u64 = 16 << 20;
 /// Time between two tries to write to a disk that is full or fails.
 pub const DISK_PROBE_INTERVAL: Duration = Duration::from_secs(1);
-/// Acks become durable after this time without other work, whatever [`PageOptions::checkpoint_acks`] says.
-pub const IDLE_CHECKPOINT_DELAY: Duration = Duration::from_secs(1);
+/// Longest time until an ack is durable, whatever [`PageOptions::checkpoint_acks`] says.
+pub const CHECKPOINT_DELAY_MAX: Duration = Duration::from_secs(1);
 
 /// How a queue is kept.
 #[derive(Clone, Copy, Debug)]
@@ -102,8 +104,8 @@ pub struct PageOptions {
     pub events_max: u64,
     /// What is done to records before they are written.
     pub compression: Compression,
-    /// Acks between two checkpoints (`queue.checkpoint.acks`); with 0, checkpoints are written only when there is
-    /// nothing else to do, when a page can be deleted, and at the end.
+    /// Acks between two checkpoints (`queue.checkpoint.acks`); with 0, checkpoints are written only when a page begins or
+    /// can be deleted, after [`CHECKPOINT_DELAY_MAX`], and at the end.
     pub checkpoint_acks: u32,
 }
 
