@@ -78,6 +78,7 @@ pub use compression::Compression;
 pub use damage::{DAMAGED_BYTES_MAX, DAMAGED_DIR, Damage, Damaged};
 pub use reader::{Reader, Record};
 pub use recover::Recovery;
+pub use survey::is_queue;
 
 use folder::{DiskFolder, Folder};
 use format::{FLAG_ZSTD, PAGE_HEADER_BYTES, RECORD_HEADER_BYTES};

@@ -3,6 +3,8 @@
 //! The child is this test binary itself: it appends, reads and acks until the armed point ends it, and writes down what
 //! it was told.
 
+#![allow(clippy::unwrap_used, reason = "tests fail loudly, and so do their helpers")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
 use std::io::Write as _;

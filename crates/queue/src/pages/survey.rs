@@ -78,6 +78,15 @@ fn is_of_logstash(name: &str) -> bool {
         || name == ".queue-version"
 }
 
+/// Whether a folder has files of a queue, ours or Logstash's.
+#[must_use]
+pub fn is_queue(dir: &std::path::Path) -> bool {
+    let names = super::folder::DiskFolder::new(dir).list("").unwrap_or_default();
+    names.iter().any(|(name, _)| {
+        page_number(name).is_some() || SLOT_NAMES.contains(&name.as_str()) || is_of_logstash(name)
+    })
+}
+
 /// What most files say; a single stray file decides nothing.
 fn identity(pages: &[PageSeen], slots: [Slot; 2]) -> Option<QueueId> {
     let of_pages = pages.iter().filter_map(|page| page.header.as_ref().ok()).map(|header| header.id);
