@@ -46,7 +46,7 @@
 //!
 //! # The disk
 //!
-//! Nothing is reserved ahead: appending grows the file. A full disk makes appends wait; the writer tries again every
+//! Nothing is reserved ahead, which was measured to gain nothing beyond the noise: appending grows the file. A full disk makes appends wait; the writer tries again every
 //! [`DISK_PROBE_INTERVAL`] and whenever acks have freed a page. After a sync that failed, its page is left, and the records
 //! are written again into a new one before anybody hears that they are durable.
 
@@ -211,7 +211,7 @@ pub type OnDurable = Box<dyn FnOnce(Result<(), Lost>) + Send>;
 pub struct PageStats {
     /// Events that are not acked.
     pub events: u64,
-    /// Records before the first of which the ack is missing are not counted, all others are.
+    /// Records from the first that is not acked on.
     pub records: u64,
     /// Bytes of all pages.
     pub bytes: u64,
@@ -423,7 +423,8 @@ impl PageQueue {
     }
 
     /// Takes no more records, makes durable what was taken and acked, and gives the folder free. What can't be written
-    /// now is reported as lost. What is acked later is given out again after the next opening.
+    /// now is reported as lost. What is acked later is given out again after the next opening. A queue that is dropped
+    /// instead does the same, but its folder is in use until its writer is done, which nobody waits for.
     pub async fn close(self: Arc<Self>) {
         self.stop();
         loop {

@@ -98,3 +98,12 @@ fn what_a_dead_disk_does_not_take_is_reported_lost() {
     close(queue);
     assert_eq!(*outcomes.0.lock().unwrap(), [(1, true), (2, false)]);
 }
+
+#[test]
+fn a_disk_that_can_not_be_read_for_a_moment_costs_nothing() {
+    let (folder, _) = filled(options(), 20, 100);
+    let (queue, _) = open(&folder, options());
+    folder.fail_opens(5);
+    assert_eq!(read_all(&queue).len(), 20);
+    assert!(!queue.stats().damaged.any());
+}
