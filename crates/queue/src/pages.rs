@@ -272,7 +272,7 @@ impl fmt::Debug for PageQueue {
 }
 
 impl PageQueue {
-    /// Opens the queue of a folder, which is made where there is none, and starts its writer.
+    /// Opens the queue of a folder, which is made where there is none, and starts its writer. Reads files, and so blocks.
     ///
     /// # Errors
     /// The folder is in use, is one of Logstash's, can't be read or written, or the options contradict each other. Damage

@@ -62,7 +62,7 @@ fn child() {
     let first = told(folder).keys().max().map_or(1, |id| id + 1);
     let (queue, _) = PageQueue::open(&folder.join("queue"), options()).unwrap();
     run(async {
-        let mut reader = queue.reader();
+        let (mut reader, mut waiting) = (queue.reader(), Vec::new());
         for id in first..first + RECORDS {
             let log = Arc::clone(&log);
             let hear: OnDurable = Box::new(move |outcome| {
@@ -71,10 +71,13 @@ fn child() {
             });
             queue.append(bytes_of(id), 2, hear).await.unwrap();
             let record = reader.next().await.unwrap();
-            // Three of four, so that pages go and records stay.
-            if id % 40 < 30 {
-                tell(&folder.join("log"), &format!("acked {}\n", id_of(&record)));
-                queue.ack(record.number);
+            waiting.push(record);
+            // Three of four and late, so that pages go and records stay.
+            if id % 10 == 9 && id % 40 < 30 {
+                for record in waiting.drain(..) {
+                    tell(&folder.join("log"), &format!("acked {}\n", id_of(&record)));
+                    queue.ack(record.number);
+                }
             }
         }
         queue.close().await;

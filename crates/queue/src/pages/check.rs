@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use super::damage::DAMAGED_DIR;
 use super::folder::{DiskFolder, Folder};
-use super::format::{FLAG_LOST, PageHeader, QueueId, RecordHeader, lost_data, page_name, page_seed};
+use super::format::{
+    BadHeader, FLAG_LOST, PageHeader, QueueId, RecordHeader, lost_data, page_name, page_seed,
+};
 use super::recover::{Recovered, foreign, recover};
 use super::scan::{Item, PageInfo, Walk};
 use super::survey::{Survey, open_page, page_info};
@@ -114,14 +116,15 @@ pub(super) fn look(folder: &dyn Folder) -> Result<Report, OpenError> {
             None => {
                 let reason =
                     seen.header.as_ref().map_or_else(|bad| bad.reason(), |_| "there is no record in it");
-                hollow.push(whole(reason));
+                let garbage = matches!(seen.header, Err(BadHeader::Magic | BadHeader::Checksum));
+                hollow.push((garbage, whole(reason)));
             }
         }
     }
     // A page that was just made is no damage; one before others is.
     let last = infos.last().map_or(0, |info| info.page);
-    for damage in hollow {
-        if damage.page > last && survey.checkpoint.is_some() {
+    for (garbage, damage) in hollow {
+        if damage.page > last && !garbage {
             report.torn_bytes += damage.to;
         } else {
             report.damage.push(damage);
