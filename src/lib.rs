@@ -7,6 +7,7 @@ mod api;
 pub mod cli;
 mod data_dir;
 mod dead_letters;
+mod dlq_command;
 mod generation;
 pub mod logging;
 pub mod plugins;
@@ -45,6 +46,11 @@ pub fn run(
                 env.into_iter().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
             start(Inputs { flags, env: env.collect() }, &warnings)
         }
+        Ok(Action::Dlq(command)) => {
+            let env =
+                env.into_iter().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+            dlq_command::run(command, env.collect())
+        }
         Err(error) => failed(&error),
     }
 }
@@ -70,16 +76,20 @@ fn start(inputs: Inputs, warnings: &[String]) -> ExitCode {
     for warning in pipelines.warnings {
         tracing::warn!(target: "logstash.config.source.multilocal", "{}", warning.one_line());
     }
-    let workshop = Workshop {
-        registry: plugins::registry(),
-        bus: Bus::default(),
-        vars: inputs.variables(),
-        path_data: settings.value.path_data.clone(),
-        host: host_name(),
-    };
+    let workshop = workshop(&settings.value, &inputs);
     match settings.value.test_and_exit {
         true => test(&pipelines.value, &workshop),
         false => serve(settings.value, inputs, pipelines.value, workshop),
+    }
+}
+
+fn workshop(settings: &Settings, inputs: &Inputs) -> Workshop {
+    Workshop {
+        registry: plugins::registry(),
+        bus: Bus::default(),
+        vars: inputs.variables(),
+        path_data: settings.path_data.clone(),
+        host: host_name(),
     }
 }
 
