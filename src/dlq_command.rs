@@ -8,7 +8,7 @@ use crate::cli::{Action, UsageError, exit};
 use crate::settings::{Flag, Inputs, Settings};
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use queues::Queues;
+use queues::{Queues, Stop};
 use select::Selection;
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -181,9 +181,9 @@ pub(crate) fn run(command: DlqCommand, env: std::collections::BTreeMap<String, S
             };
         }
     };
-    match done.and_then(|()| out.flush().map_err(|error| error.to_string())) {
-        Ok(()) => ExitCode::from(exit::OK),
-        Err(error) => crate::failed(&format!("ERROR: {error}")),
+    match done.and_then(|()| out.flush().map_err(queues::closed)) {
+        Ok(()) | Err(Stop::Enough) => ExitCode::from(exit::OK),
+        Err(Stop::Failed(error)) => crate::failed(&format!("ERROR: {error}")),
     }
 }
 

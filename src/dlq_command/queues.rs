@@ -23,8 +23,24 @@ fn at(path: &Path) -> impl Fn(std::io::Error) -> String + '_ {
     move |error| format!("{}: {error}", path.display())
 }
 
-fn closed(error: std::io::Error) -> String {
-    format!("standard output can't be written: {error}")
+/// Why a command ended early.
+pub(crate) enum Stop {
+    /// Whoever reads has seen enough (`| head -1`), which is no failure.
+    Enough,
+    Failed(String),
+}
+
+impl From<String> for Stop {
+    fn from(error: String) -> Stop {
+        Stop::Failed(error)
+    }
+}
+
+pub(crate) fn closed(error: std::io::Error) -> Stop {
+    match error.kind() {
+        std::io::ErrorKind::BrokenPipe => Stop::Enough,
+        _ => Stop::Failed(format!("standard output can't be written: {error}")),
+    }
 }
 
 impl Queues {
@@ -67,7 +83,7 @@ impl Queues {
     }
 
     /// A line for each segment.
-    pub(crate) fn list(&self, pipeline: Option<&str>, out: &mut impl Write) -> Result<(), String> {
+    pub(crate) fn list(&self, pipeline: Option<&str>, out: &mut impl Write) -> Result<(), Stop> {
         let queues = match pipeline {
             None => self.all()?,
             Some(id) => BTreeMap::from([(id.to_owned(), self.existing(id)?)]),
@@ -102,7 +118,7 @@ impl Queues {
         selection: Selection,
         limit: Option<usize>,
         out: &mut impl Write,
-    ) -> Result<(), String> {
+    ) -> Result<(), Stop> {
         let dir = self.existing(pipeline)?;
         let mut reader = Reader::new(&dir, Position::default());
         let mut left = limit.unwrap_or(usize::MAX);
@@ -129,7 +145,7 @@ impl Queues {
         pipeline: &str,
         older_than: Option<Duration>,
         out: &mut impl Write,
-    ) -> Result<(), String> {
+    ) -> Result<(), Stop> {
         let dir = self.existing(pipeline)?;
         let _lock = QueueLock::cleaner(&dir).map_err(|error| error.to_string())?;
         let limit =
