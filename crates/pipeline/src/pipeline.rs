@@ -10,7 +10,9 @@ use crate::program::{FailedConditions, Program};
 use crate::rate_limit::RateLimit;
 use crate::settings::{Runtimes, Services, Settings};
 use crate::worker::{Shop, Worker};
-use ferrostash_plugin::{EventQueue, InputContext, OutputContext, OutputFactory, Shutdown};
+use ferrostash_plugin::{
+    DeadLetters, Dropped, EventQueue, InputContext, OutputContext, OutputFactory, Shutdown,
+};
 use ferrostash_queue::MemoryQueue;
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -214,7 +216,7 @@ impl Starting {
         parts: Vec<OutputPart>,
     ) -> Result<(Vec<OutputQueue>, Vec<OutputTask>), StartFailure> {
         let (mut queues, mut tasks) = (Vec::new(), Vec::new());
-        for OutputPart { part, factory } in parts {
+        for OutputPart { part, factory, keeps_dead_letters } in parts {
             let settings = &self.settings;
             let (queue, items) =
                 OutputQueue::new(settings.output_queue_batches_max, settings.output_queue_bytes_max);
@@ -225,7 +227,7 @@ impl Starting {
                     part: part.clone(),
                     output: factory.for_worker(),
                     factory: Arc::clone(&factory),
-                    cx: self.output_context(&part),
+                    cx: self.output_context(&part, keeps_dead_letters),
                     items: items.clone(),
                     state: Arc::clone(&self.state),
                     warnings: RateLimit::default(),
@@ -242,9 +244,12 @@ impl Starting {
         Ok((queues, tasks))
     }
 
-    fn output_context(&self, part: &Part) -> OutputContext {
+    fn output_context(&self, part: &Part, keeps_dead_letters: bool) -> OutputContext {
         let shared = &self.services.dead_letters;
-        let own = shared.of_plugin(&part.name, &part.id);
+        let own = match keeps_dead_letters {
+            true => shared.of_plugin(&part.name, &part.id),
+            false => Some(Arc::new(Dropped) as Arc<dyn DeadLetters>),
+        };
         OutputContext {
             shutdown: self.shutdown.clone(),
             metrics: Arc::clone(&part.metrics),

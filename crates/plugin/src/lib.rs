@@ -40,7 +40,7 @@ pub use input::{Chunk, EventQueue, Input, InputContext, InputError, QueueClosed,
 pub use line_chunk::{LINE_CHUNK_BYTES, LineBuffers, LineChunk};
 pub use metrics::{CUSTOM_METRICS_MAX, Counter, CustomMetric, MetricKind, PluginMetrics, Tally, Time};
 pub use output::{
-    BatchEncoder, Buried, DeadLetters, Encoded, FilteredBatch, Output, OutputBatch, OutputContext,
+    BatchEncoder, Buried, DeadLetters, Dropped, Encoded, FilteredBatch, Output, OutputBatch, OutputContext,
     OutputError, OutputFactory,
 };
 pub use raw_lines::{LineMaker, Lines, RawLines};
