@@ -140,10 +140,11 @@ Your settings are invalid. Reason: Setting \"pipeline.worker\" doesn't exist. Pl
 
 #[test]
 fn all_errors_come_at_once() {
-    let errors = case("log.level: loud\nhttp.port: 9600\npipeline:\n  separate_logs: true\nnode.name: ${NOBODY}\n")
-        .env("PIPELINE_BATCH_SIZE", "many")
-        .flag("pipeline.workers", "0")
-        .errors();
+    let errors =
+        case("log.level: loud\nhttp.port: 9600\npipeline:\n  separate_logs: true\nnode.name: ${NOBODY}\n")
+            .env("PIPELINE_BATCH_SIZE", "many")
+            .flag("pipeline.workers", "0")
+            .errors();
     for part in [
         "invalid value for setting `log.level`: `loud` is not one of `fatal`",
         "unknown setting `http.port`",
