@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `options` | the options |
+//! | `options`, `profile` | the options, and what differs from one product to another |
 //! | `address`, `cloud_id`, `authentication`, `connection` | from options to nodes, credentials and an HTTP client |
 //! | `nodes`, `product` | which nodes are alive, and what they are |
 //! | `cluster`, `setup` | what all instances share; templates and life cycle |
@@ -23,8 +23,9 @@ mod delivery;
 #[cfg(test)]
 mod double;
 mod nodes;
-mod options;
+pub(crate) mod options;
 mod product;
+pub(crate) mod profile;
 mod repetition;
 mod setup;
 #[cfg(test)]
@@ -45,12 +46,13 @@ use http::Method;
 use action::{Action, Mapper};
 use address::Addresses;
 use authentication::Authentication;
-use bulk::{BulkEncoder, Payload, Writer};
+use bulk::{BulkEncoder, Payload, Shape, Writer};
 use cluster::Cluster;
 use data_stream::DataStream;
 use delivery::{Counts, Delivery, Rules, broken_thread};
 use nodes::Nodes;
 use options::{ElasticsearchOptions, SslVerificationMode};
+use profile::{ELASTICSEARCH, Profile};
 use setup::Setup;
 
 pub(crate) static PLUGIN: PluginDef = output::<Elasticsearch>();
@@ -63,13 +65,13 @@ const DEAD_LETTER_CODES: [u16; 2] = [400, 404];
 const RETRY_MIN: Duration = Duration::from_millis(10);
 
 #[derive(Clone)]
-struct Elasticsearch {
+pub(crate) struct Elasticsearch {
     cluster: Arc<Cluster>,
     mapper: Arc<Mapper>,
     buffers: Buffers,
     rules: Arc<Rules>,
     counts: Arc<Counts>,
-    compression_level: u32,
+    shape: Shape,
     /// TLS is spoken with whoever answers.
     is_unverified: bool,
 }
@@ -96,7 +98,7 @@ impl OutputPlugin for Elasticsearch {
         if !options.failure_type_logging_whitelist.is_empty() {
             cx.warn("`failure_type_logging_whitelist` is deprecated; use `silence_errors_in_log`");
         }
-        let output = Self::assemble(&options, cx).map_err(|reason| cx.refuse(reason))?;
+        let output = Self::assemble(&options, &ELASTICSEARCH, cx).map_err(|reason| cx.refuse(reason))?;
         if output.is_unverified {
             cx.warn(
                 "You have enabled encryption but DISABLED certificate verification, to make sure your data is secure \
@@ -112,7 +114,15 @@ impl OutputPlugin for Elasticsearch {
 }
 
 impl Elasticsearch {
-    fn assemble(options: &ElasticsearchOptions, cx: &BuildContext<'_>) -> Result<Self, String> {
+    /// The engine of an output for the product of `profile`.
+    ///
+    /// # Errors
+    /// The options contradict each other, or can't be used; the sentence says how.
+    pub(crate) fn assemble(
+        options: &ElasticsearchOptions,
+        profile: &Profile,
+        cx: &BuildContext<'_>,
+    ) -> Result<Self, String> {
         check_action(options)?;
         let authentication = Authentication::of(options)?;
         let addresses = Addresses::of(options, authentication.login.as_ref())?;
@@ -126,8 +136,9 @@ impl Elasticsearch {
                 .map_err(|error| format!("the paths and hosts give no usable address: {error}"))?;
         }
         let is_unverified = addresses.secure && options.ssl_verification_mode == SslVerificationMode::None;
-        let http = connection::http_options(options, addresses.secure, authentication.api_key.as_ref())?;
-        let nodes = Nodes::new(addresses.nodes, HttpClient::new(http), options.pool_max);
+        let http =
+            connection::http_options(options, profile, addresses.secure, authentication.api_key.as_ref())?;
+        let nodes = Nodes::new(addresses.nodes, HttpClient::new(http), profile.clone(), options.pool_max);
         let stream = DataStream::of(options, cx.ecs)?;
         let setup = Setup::of(options, stream.is_some(), cx.ecs)?;
         Ok(Elasticsearch {
@@ -136,7 +147,7 @@ impl Elasticsearch {
             buffers: Buffers::default(),
             rules: Arc::new(rules(options)?),
             counts: Arc::new(Counts::new(&cx.metrics)),
-            compression_level: compression_level(options)?,
+            shape: Shape { bytes_max: profile.request_bytes_max, level: compression_level(options)? },
             is_unverified,
         })
     }
@@ -173,7 +184,7 @@ impl Output for Elasticsearch {
                 cx,
                 backoff: self.backoff(),
             };
-            delivery.all(self.compression_level).await
+            delivery.all(self.shape).await
         })
     }
 }

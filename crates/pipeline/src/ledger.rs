@@ -3,7 +3,7 @@
 //! At rest `received + created = accepted + dropped + dead_lettered + abandoned`; while events move, the difference is in
 //! the queue or in flight.
 
-use ferrostash_plugin::{Counter, Time};
+use ferrostash_plugin::{Account, Counter, Time};
 use ferrostash_queue::Busy;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -82,9 +82,16 @@ impl Flight {
         ledger.in_flight.add(events);
         Flight { ledger, events, abandoned: AtomicBool::new(false), _busy: busy }
     }
+}
 
-    /// An output gave up.
-    pub(crate) fn abandon(&self) {
+impl std::fmt::Debug for Flight {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Flight").field("events", &self.events).finish_non_exhaustive()
+    }
+}
+
+impl Account for Flight {
+    fn abandon(&self) {
         self.abandoned.store(true, Ordering::Relaxed);
     }
 }

@@ -5,7 +5,7 @@
 //! that an output has the events behind it.
 
 use crate::ledger::Flight;
-use ferrostash_plugin::{Ack, OutputBatch};
+use ferrostash_plugin::{Account, Ack, OutputBatch};
 use ferrostash_queue::QUEUE_BYTES_UNIT;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};

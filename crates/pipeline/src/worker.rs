@@ -278,7 +278,8 @@ impl Shop {
         self.bury(dead, acks).await;
         let shared: Arc<[Ack]> = acks.as_slice().into();
         // Where nobody needs the events any more they ended with their portion, on the thread that made them.
-        let batch = Arc::new(FilteredBatch::new(events, acks.clone()).holding(Arc::clone(held) as _));
+        let batch = FilteredBatch::new(events, acks.clone()).holding(Arc::clone(held) as _);
+        let batch = Arc::new(batch.counted_by(Arc::clone(&flight) as _));
         // First everybody who has room, then those who make the worker wait.
         let mut waiting = Vec::new();
         for ((output, selection), encoded) in self.outputs.iter().zip(routes).zip(encoded) {

@@ -38,8 +38,8 @@ pub use input::{Chunk, EventQueue, Input, InputContext, InputError, QueueClosed,
 pub use line_chunk::{LINE_CHUNK_BYTES, LineBuffers, LineChunk};
 pub use metrics::{CUSTOM_METRICS_MAX, Counter, CustomMetric, MetricKind, PluginMetrics, Tally, Time};
 pub use output::{
-    BatchEncoder, DeadLetters, Encoded, FilteredBatch, Output, OutputBatch, OutputContext, OutputError,
-    OutputFactory,
+    Account, BatchEncoder, DeadLetters, Encoded, FilteredBatch, Output, OutputBatch, OutputContext,
+    OutputError, OutputFactory, Share,
 };
 pub use raw_lines::{LineMaker, Lines, RawLines};
 pub use shutdown::Shutdown;

@@ -20,19 +20,27 @@ pub struct FilteredBatch {
     byte_size: usize,
     /// What is released with the batch.
     holds: Option<Arc<dyn Any + Send + Sync>>,
+    account: Option<Arc<dyn Account>>,
 }
 
 impl FilteredBatch {
     /// A batch of `events` that came from the chunks of `acks`.
     pub fn new(events: Vec<Event>, acks: Vec<Ack>) -> FilteredBatch {
         let byte_size = events.iter().map(Event::byte_size).sum();
-        FilteredBatch { events, acks, byte_size, holds: None }
+        FilteredBatch { events, acks, byte_size, holds: None, account: None }
     }
 
     /// Keeps `share` until the last output lets go of the batch.
     #[must_use]
     pub fn holding(mut self, share: Arc<dyn Any + Send + Sync>) -> FilteredBatch {
         self.holds = Some(share);
+        self
+    }
+
+    /// Says who counts the batch.
+    #[must_use]
+    pub fn counted_by(mut self, account: Arc<dyn Account>) -> FilteredBatch {
+        self.account = Some(account);
         self
     }
 
@@ -105,6 +113,39 @@ impl std::fmt::Debug for Encoded {
     }
 }
 
+/// What counts a batch until its outputs have it behind them.
+pub trait Account: Send + Sync + std::fmt::Debug {
+    /// Says that an output gave up on some of the batch's events.
+    fn abandon(&self);
+}
+
+/// A share of what is owed for a batch, for an output that takes some of the batch's events over: the batch is not
+/// settled before the share is. A share that is dropped counts as abandoned.
+#[must_use]
+pub struct Share(Option<Owed>);
+
+type Owed = (Arc<[Ack]>, Option<Arc<dyn Account>>);
+
+impl Share {
+    /// The output has the events behind it.
+    pub fn settle(mut self) {
+        self.0 = None;
+    }
+
+    /// One more share of the same batch.
+    pub fn another(&self) -> Share {
+        Share(self.0.clone())
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let Some((acks, account)) = &self.0 else { return };
+        acks.iter().for_each(Ack::abandon);
+        account.iter().for_each(|account| account.abandon());
+    }
+}
+
 /// The part of a batch that goes to one output.
 #[derive(Clone, Debug)]
 pub struct OutputBatch {
@@ -123,6 +164,11 @@ impl OutputBatch {
     /// gone.
     pub fn of_encoded(batch: Arc<FilteredBatch>, selection: Selection, encoded: Encoded) -> OutputBatch {
         OutputBatch { batch, selection, encoded: Some(encoded) }
+    }
+
+    /// A share of what is owed for the batch, for events that the output settles only after [`Output::write`].
+    pub fn share(&self) -> Share {
+        Share(Some((self.batch.acks.as_slice().into(), self.batch.account.clone())))
     }
 
     /// What the output's encoder made of the events.
@@ -178,7 +224,9 @@ pub trait Output: Send {
         Box::pin(async { Ok(()) })
     }
 
-    /// Delivers the events of these batches; returns when every one is settled: accepted, or dead-lettered.
+    /// Delivers the events of these batches; returns when every one is settled: accepted, or dead-lettered. For events that
+    /// the output keeps aside, in a bounded number, it holds a [`Share`] of their batch, and [`Output::close`] waits for
+    /// them until the grace time is over.
     ///
     /// After [`OutputError::Retry`] the engine calls this again with the same batches, so an output that can deliver a
     /// part retries the rest by itself. It watches [`OutputContext::shutdown`] for the end of the grace time and returns
@@ -259,4 +307,37 @@ pub enum OutputError {
     /// The output can never work again: the events are abandoned and the pipeline stops.
     #[error("{0}")]
     Fatal(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ack::AckTracker;
+
+    async fn tracked() -> (AckTracker<u32>, OutputBatch) {
+        let mut tracker = AckTracker::new(2);
+        let acks = vec![tracker.issue(1).await];
+        let batch = FilteredBatch::new(vec![Event::new()], acks);
+        (tracker, OutputBatch::new(Arc::new(batch), Selection::all(1)))
+    }
+
+    #[tokio::test]
+    async fn a_batch_settles_when_the_last_share_of_it_does() {
+        let (mut tracker, batch) = tracked().await;
+        let share = batch.share();
+        let another = share.another();
+        drop(batch);
+        share.settle();
+        assert_eq!((tracker.settled(), tracker.in_flight()), (None, 1));
+        another.settle();
+        assert_eq!(tracker.settled(), Some(1));
+    }
+
+    #[tokio::test]
+    async fn a_share_that_is_dropped_is_abandoned() {
+        let (mut tracker, batch) = tracked().await;
+        drop(batch.share());
+        drop(batch);
+        assert!(tracker.settled().is_none() && tracker.is_abandoned());
+    }
 }

@@ -19,8 +19,14 @@ use super::action::{Action, Facts, Mapper, Unmappable};
 use super::cluster::Cluster;
 use super::repetition::Repetition;
 
-/// A request is no larger than this, before compression, unless one document is.
-pub(super) const REQUEST_BYTES_MAX: usize = 20 * 1024 * 1024;
+/// The shape of requests.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shape {
+    /// A request is no larger than this, in bytes before compression, unless one document is.
+    pub(super) bytes_max: usize,
+    /// gzip's level, 0 for none.
+    pub(super) level: u32,
+}
 
 /// One document of a request.
 #[derive(Clone, Debug)]
@@ -189,12 +195,12 @@ pub(super) struct Request {
 
 impl Request {
     /// The requests that deliver batches, in order.
-    pub(super) fn all(payloads: &[Arc<Payload>], level: u32) -> Vec<Request> {
+    pub(super) fn all(payloads: &[Arc<Payload>], Shape { bytes_max, level }: Shape) -> Vec<Request> {
         let texts: Arc<[Bytes]> = payloads.iter().map(|payload| payload.text.clone()).collect();
         let (mut requests, mut items, mut bytes) = (Vec::new(), Vec::new(), 0);
         for (batch, payload) in payloads.iter().enumerate() {
             for item in &payload.items {
-                if bytes + item.lines.len() > REQUEST_BYTES_MAX && bytes > 0 {
+                if bytes + item.lines.len() > bytes_max && bytes > 0 {
                     requests.push(Request::new(&texts, std::mem::take(&mut items), level));
                     bytes = 0;
                 }

@@ -12,10 +12,9 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, USER_AGEN
 use std::path::PathBuf;
 
 use super::options::{ElasticsearchOptions, SslVerificationMode, StoreType};
+use super::profile::Profile;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const PRODUCT_ORIGIN: HeaderName = HeaderName::from_static("x-elastic-product-origin");
-const LOGSTASH_OUTPUT: HeaderValue = HeaderValue::from_static("logstash-output-elasticsearch");
 
 /// The client's options.
 ///
@@ -23,6 +22,7 @@ const LOGSTASH_OUTPUT: HeaderValue = HeaderValue::from_static("logstash-output-e
 /// An option can't be used; the sentence names it.
 pub(super) fn http_options(
     options: &ElasticsearchOptions,
+    profile: &Profile,
     secure: bool,
     api_key: Option<&HeaderValue>,
 ) -> Result<HttpOptions, String> {
@@ -36,7 +36,7 @@ pub(super) fn http_options(
         pool_max_per_host: options.pool_max_per_route.min(options.pool_max).max(1),
         pool_idle_timeout: idle.map_or(POOL_IDLE_TIMEOUT, Duration::from_millis),
         proxy: proxy.transpose().map_err(|error| format!("proxy: {error}"))?,
-        headers: headers(options, api_key)?,
+        headers: headers(options, profile, api_key)?,
         ..HttpOptions::default()
     })
 }
@@ -52,17 +52,24 @@ fn full_address(address: &str) -> String {
     address.strip_prefix("//").map_or_else(|| address.to_owned(), |rest| format!("http://{rest}"))
 }
 
-fn headers(options: &ElasticsearchOptions, api_key: Option<&HeaderValue>) -> Result<HeaderMap, String> {
+fn headers(
+    options: &ElasticsearchOptions,
+    profile: &Profile,
+    api_key: Option<&HeaderValue>,
+) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, JSON);
-    headers.insert(PRODUCT_ORIGIN, LOGSTASH_OUTPUT);
+    for (name, value) in profile.headers {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
     let agent = format!(
-        "ferrostash/{} (OS={}-{}) elasticsearch-output",
+        "ferrostash/{} (OS={}-{}) {}-output",
         env!("CARGO_PKG_VERSION"),
         std::env::consts::OS,
-        std::env::consts::ARCH
+        std::env::consts::ARCH,
+        profile.name
     );
-    headers.insert(USER_AGENT, HeaderValue::try_from(agent).unwrap_or(LOGSTASH_OUTPUT));
+    headers.extend(HeaderValue::try_from(agent).map(|agent| (USER_AGENT, agent)));
     for (name, value) in &options.custom_headers {
         let text = value
             .to_text()

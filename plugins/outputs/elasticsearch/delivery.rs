@@ -20,7 +20,7 @@ use http::{HeaderValue, StatusCode};
 
 use super::action::Action;
 use super::answer::{Answer, Outcome};
-use super::bulk::{Item, Payload, Request};
+use super::bulk::{Item, Payload, Request, Shape};
 use super::nodes::{NoAnswer, Nodes};
 
 const EVENT_COUNT: HeaderName = HeaderName::from_static("x-elastic-event-count");
@@ -96,14 +96,14 @@ impl Delivery<'_> {
     ///
     /// # Errors
     /// The grace time is over.
-    pub(super) async fn all(&mut self, level: u32) -> Result<(), OutputError> {
+    pub(super) async fn all(&mut self, shape: Shape) -> Result<(), OutputError> {
         for (batch, payload) in self.payloads.iter().enumerate() {
             for (event, reason) in &payload.unmappable {
                 self.counts.non_retryable.add(1);
                 self.dead_letter(batch, *event, reason).await;
             }
         }
-        let mut open = Request::all(self.payloads, level);
+        let mut open = Request::all(self.payloads, shape);
         open.reverse();
         while let Some(request) = open.pop() {
             open.extend(self.attempt(request).await?);

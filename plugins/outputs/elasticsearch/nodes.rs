@@ -15,6 +15,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::address::Address;
 use super::product::{Flavour, Product};
+use super::profile::Profile;
 
 /// What serverless clusters want to be told with every request.
 const API_VERSION: HeaderName = HeaderName::from_static("elastic-api-version");
@@ -28,13 +29,33 @@ pub(super) enum NoAnswer {
     NoNode,
     /// The node did not answer.
     #[error("{0}")]
-    Unreachable(HttpError),
+    Unreachable(SendError),
+}
+
+/// Why a request has no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SendError {
+    #[error(transparent)]
+    Http(HttpError),
+    #[error("the request can't be signed: {0}")]
+    Unsigned(String),
+}
+
+impl SendError {
+    /// Whether the request certainly reached nobody.
+    pub(super) fn is_unsent(&self) -> bool {
+        match self {
+            SendError::Http(error) => error.is_unsent(),
+            SendError::Unsigned(_) => true,
+        }
+    }
 }
 
 /// The nodes of one output, shared by all its instances.
 #[derive(Debug)]
 pub(super) struct Nodes {
     client: HttpClient,
+    profile: Profile,
     nodes: Vec<Node>,
     turn: AtomicUsize,
     /// Bounds the requests to all nodes together.
@@ -61,10 +82,16 @@ impl Drop for InUse<'_> {
 
 impl Nodes {
     /// Nodes of which nothing is known yet; `requests_max` are sent at a time.
-    pub(super) fn new(addresses: Vec<Address>, client: HttpClient, requests_max: usize) -> Nodes {
+    pub(super) fn new(
+        addresses: Vec<Address>,
+        client: HttpClient,
+        profile: Profile,
+        requests_max: usize,
+    ) -> Nodes {
         let node = |address| Node { address, alive: AtomicBool::new(false), in_use: AtomicUsize::new(0) };
         Nodes {
             client,
+            profile,
             nodes: addresses.into_iter().map(node).collect(),
             turn: AtomicUsize::new(0),
             requests: Semaphore::new(requests_max.clamp(1, Semaphore::MAX_PERMITS)),
@@ -129,14 +156,17 @@ impl Nodes {
         Some(InUse(node))
     }
 
-    async fn send(&self, node: &Node, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
+    async fn send(&self, node: &Node, mut request: HttpRequest) -> Result<HttpResponse, SendError> {
         if let Some(authorization) = &node.address.authorization {
             request = request.header(AUTHORIZATION, authorization.clone());
         }
         if self.product().is_some_and(|product| product.flavour == Flavour::Serverless) {
             request = request.header(API_VERSION, API_VERSION_VALUE);
         }
-        self.client.send(request).await
+        if let Some(signer) = &self.profile.signer {
+            request = signer.sign(request).await.map_err(SendError::Unsigned)?;
+        }
+        self.client.send(request).await.map_err(SendError::Http)
     }
 
     /// Gets to know all nodes.
@@ -182,7 +212,7 @@ impl Nodes {
             Err(error) => return unreachable(address, &error),
         };
         if first {
-            judge(&root)?;
+            judge(&root, self.profile.is_compatible)?;
         }
         if !root.status.is_success() {
             tracing::warn!(url = %address, code = root.status.as_u16(), "Elasticsearch main endpoint returns an error");
@@ -220,7 +250,7 @@ impl Node {
         self.alive.load(Ordering::Acquire)
     }
 
-    fn mark_dead(&self, error: &HttpError) {
+    fn mark_dead(&self, error: &SendError) {
         self.alive.store(false, Ordering::Release);
         tracing::warn!(limited = true, url = %self.address, %error, "Marking url as dead");
     }
@@ -233,7 +263,7 @@ fn unreachable(address: &Address, error: &str) -> Result<(), String> {
 }
 
 /// Logstash's reasons not to start.
-fn judge(root: &HttpResponse) -> Result<(), String> {
+fn judge(root: &HttpResponse, is_compatible: fn(&HttpResponse) -> bool) -> Result<(), String> {
     let names_header = || {
         root.body
             .windows(API_VERSION.as_str().len())
@@ -245,7 +275,7 @@ fn judge(root: &HttpResponse) -> Result<(), String> {
         StatusCode::BAD_REQUEST if names_header() => {
             Err("The Elastic-Api-Version header is not valid".into())
         }
-        status if status.is_success() && !Product::is_compatible(root) => {
+        status if status.is_success() && !is_compatible(root) => {
             Err("Could not connect to a compatible version of Elasticsearch".into())
         }
         _ => Ok(()),

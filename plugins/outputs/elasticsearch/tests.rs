@@ -278,7 +278,9 @@ async fn a_large_batch_goes_in_parts_and_only_the_open_one_is_repeated() {
     let requests: Vec<_> = documents_of(&double).into_iter().map(first).collect();
     assert_eq!(requests, [vec!["a", "b"], vec!["c"], vec!["c"]]);
     assert_eq!(first(double.kept()), ["a", "b", "c"]);
-    assert!(double.bulks().iter().all(|bulk| bulk.plain_len <= super::bulk::REQUEST_BYTES_MAX));
+    assert!(
+        double.bulks().iter().all(|bulk| bulk.plain_len <= super::profile::ELASTICSEARCH.request_bytes_max)
+    );
 }
 
 #[tokio::test]
