@@ -25,6 +25,8 @@ const ROOT_LEVEL: usize = 6;
 /// What `xtask` uses, as `xtask/costs`.
 const XTASK_PARTS_LEVEL: usize = 7;
 const XTASK_LEVEL: usize = 8;
+/// What only tests use.
+const DOUBLES_LEVEL: usize = 9;
 
 /// Crates that are fuzzed and benched alone, and so bring no runtime along.
 const WITHOUT_TOKIO: [&str; 4] =
@@ -92,6 +94,7 @@ impl Crate {
             (Some("xtask"), None) => XTASK_LEVEL,
             (Some("xtask"), Some(_)) => XTASK_PARTS_LEVEL,
             (Some("plugins"), _) => PLUGINS_LEVEL,
+            (_, Some("doubles")) => DOUBLES_LEVEL,
             (_, Some(folder)) => LEVELS
                 .iter()
                 .position(|level| level.contains(&folder))

@@ -282,15 +282,18 @@ impl Charset {
         }
     }
 
-    /// Calls `text` with the text of each line. UTF-8 is checked for all lines at once.
-    pub(crate) fn decode_lines(&self, lines: Lines<'_>, mut text: impl FnMut(&str)) {
+    /// Calls `text` with the number and the text of each line. UTF-8 is checked for all lines at once.
+    pub(crate) fn decode_lines(&self, lines: Lines<'_>, mut text: impl FnMut(usize, &str)) {
         let all = match self.decoder {
             Decoder::Utf8 => simdutf8::basic::from_utf8(lines.bytes()).ok(),
             _ => None,
         };
         match all {
-            Some(all) => lines.ranges().for_each(|line| text(all.get(line).unwrap_or_default())),
-            None => lines.iter().for_each(|line| text(&self.decode(line))),
+            Some(all) => {
+                let ranges = lines.ranges().enumerate();
+                ranges.for_each(|(number, line)| text(number, all.get(line).unwrap_or_default()));
+            }
+            None => lines.iter().enumerate().for_each(|(number, line)| text(number, &self.decode(line))),
         }
     }
 

@@ -6,7 +6,8 @@ use ferrostash_conf::Options;
 use ferrostash_event::json::JsonPlaces;
 use ferrostash_event::{Event, FieldRef, Timestamp};
 use ferrostash_plugin::{
-    BuildContext, BuildResult, Codec, CodecPlugin, EncodeError, EventSink, Lines, PluginDef, codec,
+    BuildContext, BuildResult, Codec, CodecPlugin, EncodeError, EventSink, LineEventSink, Lines, PluginDef,
+    codec,
 };
 
 /// The tag of text that is not JSON.
@@ -60,8 +61,10 @@ impl Codec for Json {
         true
     }
 
-    fn decode_lines(&mut self, lines: Lines<'_>, now: Timestamp, sink: &mut EventSink<'_>) {
-        self.charset.decode_lines(lines, |text| read_document(text, &self.places, now, sink));
+    fn decode_lines(&mut self, lines: Lines<'_>, now: Timestamp, sink: &mut LineEventSink<'_>) {
+        self.charset.decode_lines(lines, |number, text| {
+            read_document(text, &self.places, now, &mut |event| sink(number, event));
+        });
     }
 
     fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {

@@ -8,7 +8,8 @@ use ferrostash_event::json::JsonPlaces;
 use ferrostash_event::{Event, FieldRef, Timestamp};
 use ferrostash_plugin::framing::LineFramer;
 use ferrostash_plugin::{
-    BuildContext, BuildResult, Codec, CodecPlugin, EncodeError, EventSink, Lines, PluginDef, codec,
+    BuildContext, BuildResult, Codec, CodecPlugin, EncodeError, EventSink, LineEventSink, Lines, PluginDef,
+    codec,
 };
 use std::num::NonZeroUsize;
 
@@ -78,9 +79,11 @@ impl Codec for JsonLines {
         self.reader.framer()
     }
 
-    fn decode_lines(&mut self, lines: Lines<'_>, now: Timestamp, sink: &mut EventSink<'_>) {
+    fn decode_lines(&mut self, lines: Lines<'_>, now: Timestamp, sink: &mut LineEventSink<'_>) {
         let places = &self.places;
-        self.reader.read_lines(lines, |text, cut| read_line(text, cut, places, now, sink));
+        self.reader.read_lines(lines, |number, text, cut| {
+            read_line(text, cut, places, now, &mut |event| sink(number, event));
+        });
     }
 
     fn pending_bytes(&self) -> usize {

@@ -32,7 +32,7 @@ mod tests {
     use ferrostash_event::{Event, Timestamp};
     use ferrostash_plugin::framing::{Delimiter, Frame};
     use ferrostash_plugin::testing::{Harness, event, json, test_time};
-    use ferrostash_plugin::{Codec, Ecs, LineBuffers, LineChunk, LineMaker, Lines};
+    use ferrostash_plugin::{Codec, Ecs, LineBuffers, LineChunk, LineEventSink, LineMaker, Lines};
     use std::sync::{Arc, Mutex};
 
     /// Legacy mode, in which `[event][original]` is not in the way of the reader.
@@ -44,8 +44,8 @@ mod tests {
     struct Worker(Mutex<Box<dyn Codec>>);
 
     impl LineMaker for Worker {
-        fn make(&self, lines: Lines<'_>, now: Timestamp, sink: &mut Vec<Event>) {
-            self.0.lock().unwrap().decode_lines(lines, now, &mut |event| sink.push(event));
+        fn make(&self, lines: Lines<'_>, now: Timestamp, sink: &mut LineEventSink<'_>) {
+            self.0.lock().unwrap().decode_lines(lines, now, sink);
         }
     }
 

@@ -6,7 +6,8 @@ use ferrostash_conf::{Options, Spanned};
 use ferrostash_event::{Event, Template, Timestamp};
 use ferrostash_plugin::framing::{Frame, LineFramer};
 use ferrostash_plugin::{
-    BuildContext, BuildResult, Codec, CodecPlugin, EncodeError, EventSink, Lines, PluginDef, codec,
+    BuildContext, BuildResult, Codec, CodecPlugin, EncodeError, EventSink, LineEventSink, Lines, PluginDef,
+    codec,
 };
 use std::num::NonZeroUsize;
 
@@ -75,9 +76,9 @@ impl Codec for Line {
         self.reader.framer()
     }
 
-    fn decode_lines(&mut self, lines: Lines<'_>, now: Timestamp, sink: &mut EventSink<'_>) {
+    fn decode_lines(&mut self, lines: Lines<'_>, now: Timestamp, sink: &mut LineEventSink<'_>) {
         let events = &self.events;
-        self.reader.read_lines(lines, |text, cut| sink(line_event(events, text, cut, now)));
+        self.reader.read_lines(lines, |number, text, cut| sink(number, line_event(events, text, cut, now)));
     }
 
     fn pending_bytes(&self) -> usize {
@@ -122,13 +123,14 @@ impl LineReader {
         }
     }
 
-    /// Calls `line` with the text of each line, and whether it was cut.
-    pub(crate) fn read_lines(&self, lines: Lines<'_>, mut line: impl FnMut(&str, bool)) {
+    /// Calls `line` with the number and the text of each line, and whether it was cut.
+    pub(crate) fn read_lines(&self, lines: Lines<'_>, mut line: impl FnMut(usize, &str, bool)) {
         match lines.are_cut {
-            false => self.charset.decode_lines(lines, |text| line(text, false)),
-            true => lines
-                .iter()
-                .for_each(|bytes| give(&self.charset, Frame { bytes, truncated: true }, &mut line)),
+            false => self.charset.decode_lines(lines, |number, text| line(number, text, false)),
+            true => lines.iter().enumerate().for_each(|(number, bytes)| {
+                let frame = Frame { bytes, truncated: true };
+                give(&self.charset, frame, &mut |text, cut| line(number, text, cut));
+            }),
         }
     }
 

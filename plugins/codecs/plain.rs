@@ -5,7 +5,8 @@ use crate::text::{TextEvents, TextFormat};
 use ferrostash_conf::{Options, Spanned};
 use ferrostash_event::{Event, Template, Timestamp};
 use ferrostash_plugin::{
-    BuildContext, BuildResult, Codec, CodecPlugin, EncodeError, EventSink, Lines, PluginDef, codec,
+    BuildContext, BuildResult, Codec, CodecPlugin, EncodeError, EventSink, LineEventSink, Lines, PluginDef,
+    codec,
 };
 
 /// Takes each message as the text of one event, and writes events as text without anything between them.
@@ -53,8 +54,8 @@ impl Codec for Plain {
         true
     }
 
-    fn decode_lines(&mut self, lines: Lines<'_>, now: Timestamp, sink: &mut EventSink<'_>) {
-        self.charset.decode_lines(lines, |text| sink(self.events.event(text, now)));
+    fn decode_lines(&mut self, lines: Lines<'_>, now: Timestamp, sink: &mut LineEventSink<'_>) {
+        self.charset.decode_lines(lines, |number, text| sink(number, self.events.event(text, now)));
     }
 
     fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {

@@ -1,6 +1,6 @@
 //! The `stdin` input.
 
-use crate::stream::{Origin, Stream};
+use crate::stream::{Stream, StreamFields};
 use ferrostash_conf::Options;
 use ferrostash_event::{Event, FieldRef};
 use ferrostash_plugin::{
@@ -74,7 +74,7 @@ struct Host {
     name: Arc<str>,
 }
 
-impl Origin for Host {
+impl StreamFields for Host {
     fn apply(&self, event: &mut Event) {
         if !event.contains(&self.field) {
             // Fails only where the codec put something else in the way, which then counts more.

@@ -1,10 +1,10 @@
 //! What becomes of the bytes of a stream: lines for the workers where the codec takes each by itself, otherwise events.
 
-use ferrostash_event::{Event, Timestamp};
+use ferrostash_event::{Event, Origin, Timestamp, source_number};
 use ferrostash_plugin::framing::LineFramer;
 use ferrostash_plugin::{
-    Codec, CodecFactory, Counter, InputContext, LINE_CHUNK_BYTES, LineBuffers, LineChunk, LineMaker, Lines,
-    QueueClosed, RawLines,
+    Codec, CodecFactory, Counter, InputContext, LINE_CHUNK_BYTES, LineBuffers, LineChunk, LineEventSink,
+    LineMaker, Lines, QueueClosed, RawLines,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,17 +15,21 @@ const BATCHES_PER_CHUNK: usize = 8;
 const CHUNK_BYTES: usize = LINE_CHUNK_BYTES / 4 * 3;
 
 /// What an input knows of a stream and tells each event of it.
-pub(crate) trait Origin: Send + Sync + 'static {
+pub(crate) trait StreamFields: Send + Sync + 'static {
     /// Sets its fields.
     fn apply(&self, event: &mut Event);
 }
 
 /// The bytes of one stream on their way into the queue.
-pub(crate) struct Stream<O> {
-    origin: Arc<O>,
+pub(crate) struct Stream<F> {
+    fields: Arc<F>,
     way: Way,
     /// Lines or events for a chunk.
     chunk_max: usize,
+    /// No other stream of any process has it: what is read here is never read again.
+    number: u64,
+    /// Bytes of lines, or events, that were taken before those that are kept.
+    position: u64,
 }
 
 enum Way {
@@ -34,23 +38,23 @@ enum Way {
 }
 
 /// Makes events of a stream's lines.
-struct StreamLines<O> {
+struct StreamLines<F> {
     codec: Arc<dyn CodecFactory>,
-    origin: Arc<O>,
+    fields: Arc<F>,
 }
 
-impl<O: Origin> LineMaker for StreamLines<O> {
-    fn make(&self, lines: Lines<'_>, now: Timestamp, sink: &mut Vec<Event>) {
-        self.codec.for_stream().decode_lines(lines, now, &mut |mut event| {
-            self.origin.apply(&mut event);
-            sink.push(event);
+impl<F: StreamFields> LineMaker for StreamLines<F> {
+    fn make(&self, lines: Lines<'_>, now: Timestamp, sink: &mut LineEventSink<'_>) {
+        self.codec.for_stream().decode_lines(lines, now, &mut |number, mut event| {
+            self.fields.apply(&mut event);
+            sink(number, event);
         });
     }
 }
 
-impl<O: Origin> Stream<O> {
+impl<F: StreamFields> Stream<F> {
     /// A stream with nothing read yet.
-    pub(crate) fn new(cx: &InputContext, origin: O, buffers: &LineBuffers) -> Stream<O> {
+    pub(crate) fn new(cx: &InputContext, fields: F, buffers: &LineBuffers) -> Stream<F> {
         let (codec, batch_size) = (cx.codec_for_stream(), cx.batch_size.max(1));
         let (way, chunk_max) = match codec.lines() {
             Some(framer) => {
@@ -60,7 +64,7 @@ impl<O: Origin> Stream<O> {
             }
             None => (Way::Events { codec, events: Vec::new() }, batch_size),
         };
-        Stream { origin: Arc::new(origin), way, chunk_max }
+        Stream { fields: Arc::new(fields), way, chunk_max, number: fresh_number(), position: 0 }
     }
 
     /// Takes what was read.
@@ -68,7 +72,9 @@ impl<O: Origin> Stream<O> {
         match &mut self.way {
             Way::Lines { framer, lines, .. } => framer.push_into(data, lines),
             Way::Events { codec, events } => codec.decode(data, &mut |mut event| {
-                self.origin.apply(&mut event);
+                self.fields.apply(&mut event);
+                event.set_origin(Some(Origin::new(self.number, self.position, event.raw_text())));
+                self.position += 1;
                 events.push(event);
             }),
         }
@@ -79,7 +85,9 @@ impl<O: Origin> Stream<O> {
         match &mut self.way {
             Way::Lines { framer, lines, .. } => framer.finish_into(lines),
             Way::Events { codec, events } => codec.flush(&mut |mut event| {
-                self.origin.apply(&mut event);
+                self.fields.apply(&mut event);
+                event.set_origin(Some(Origin::new(self.number, self.position, event.raw_text())));
+                self.position += 1;
                 events.push(event);
             }),
         }
@@ -106,8 +114,9 @@ impl<O: Origin> Stream<O> {
         match &mut self.way {
             Way::Lines { lines, .. } if lines.is_empty() => Ok(()),
             Way::Lines { lines, codec, .. } => {
-                let maker = StreamLines { codec: Arc::clone(codec), origin: Arc::clone(&self.origin) };
-                let lines = lines.take(Arc::new(maker));
+                let maker = StreamLines { codec: Arc::clone(codec), fields: Arc::clone(&self.fields) };
+                let lines = lines.take(Arc::new(maker)).read_at(self.number, self.position);
+                self.position += lines.byte_size() as u64;
                 push_lines(lines, self.chunk_max, cx, waiting).await
             }
             Way::Events { events, .. } => {
@@ -115,6 +124,11 @@ impl<O: Origin> Stream<O> {
             }
         }
     }
+}
+
+/// A number that nothing else has.
+fn fresh_number() -> u64 {
+    source_number(&[uuid::Uuid::new_v4().as_bytes()])
 }
 
 async fn push_lines(

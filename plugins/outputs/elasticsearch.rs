@@ -20,8 +20,6 @@ mod cluster;
 mod connection;
 mod data_stream;
 mod delivery;
-#[cfg(test)]
-mod double;
 mod nodes;
 pub(crate) mod options;
 mod product;

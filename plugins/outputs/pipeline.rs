@@ -1,6 +1,7 @@
 //! The `pipeline` output: hands events to other pipelines of the process.
 
 use ferrostash_conf::Options;
+use ferrostash_event::{Event, source_number};
 use ferrostash_plugin::{
     BuildContext, BuildResult, Bus, BusSender, Chunk, CodecFactory, Output, OutputBatch, OutputContext,
     OutputError, OutputPlugin, PluginDef, StartError, Undelivered, output,
@@ -32,6 +33,7 @@ pub(crate) static PLUGIN: PluginDef = output::<Pipeline>();
 struct Pipeline {
     options: PipelineOptions,
     bus: Bus,
+    pipeline: Arc<str>,
     id: Arc<str>,
     sender: Option<Arc<BusSender>>,
 }
@@ -44,13 +46,19 @@ impl OutputPlugin for Pipeline {
         _: Arc<dyn CodecFactory>,
         cx: &mut BuildContext<'_>,
     ) -> BuildResult<Self> {
-        Ok(Pipeline { options, bus: cx.bus.clone(), id: Arc::clone(&cx.pipeline.id), sender: None })
+        Ok(Pipeline {
+            options,
+            bus: cx.bus.clone(),
+            pipeline: Arc::clone(&cx.pipeline.id),
+            id: Arc::clone(&cx.id),
+            sender: None,
+        })
     }
 }
 
 impl Output for Pipeline {
     fn start<'a>(&'a mut self, _: &'a OutputContext) -> BoxFuture<'a, Result<(), StartError>> {
-        self.sender = Some(Arc::new(self.bus.sender(&self.options.send_to, &self.id)));
+        self.sender = Some(Arc::new(self.bus.sender(&self.options.send_to, &self.pipeline)));
         Box::pin(async { Ok(()) })
     }
 
@@ -63,7 +71,14 @@ impl Output for Pipeline {
             let Some(sender) = &self.sender else { return Err(OutputError::Fatal("not started".into())) };
             for batch in batches {
                 for address in &self.options.send_to {
-                    let chunk = Chunk::new(batch.events().cloned().collect(), batch.acks().to_vec());
+                    // By two ways the same event may reach the same pipeline, as two events.
+                    let way = source_number(&[self.id.as_bytes(), address.as_bytes()]);
+                    let copy = |event: &Event| {
+                        let mut copy = event.clone();
+                        copy.set_origin(event.origin().map(|origin| origin.derive(way)));
+                        copy
+                    };
+                    let chunk = Chunk::new(batch.events().map(copy).collect(), batch.acks().to_vec());
                     self.send(sender, address, chunk, cx).await?;
                 }
             }

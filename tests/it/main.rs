@@ -13,7 +13,6 @@ mod api;
 mod bad_input;
 mod check;
 mod cli;
-mod elasticsearch;
 mod harness;
 mod run;
 mod samples;

@@ -5,9 +5,9 @@ use std::io::Write as _;
 use std::path::Path;
 
 use ferrostash::settings::{Flag, Inputs, Settings, reference};
+use ferrostash_doubles::{Elasticsearch, Stored};
 use serde_json::{Value, json};
 
-use crate::elasticsearch::{Document, Elasticsearch};
 use crate::harness::{Ferrostash, Start, conf, free_port, root, sample};
 
 /// The JSON lines of a file that is being written; an unfinished last line is left out.
@@ -144,7 +144,7 @@ fn mdaemon_mails_have_ids_of_their_own() {
     let elasticsearch = Elasticsearch::start();
     let mut process = mdaemon(&elasticsearch, &["MDaemon-2025-06-07-Routing.log"]);
     let documents = process.wait(|_| elasticsearch.at_least(4));
-    let mail = |id: &str| documents.iter().find(|document| document.id.as_deref() == Some(id)).unwrap();
+    let mail = |id: &str| documents.iter().find(|document| document.id == id).unwrap();
 
     let report = mail("<20250607000012.4F1A@mail.example.com>");
     // Midnight in Shanghai is the day before in UTC.
@@ -162,7 +162,7 @@ fn mdaemon_mails_have_ids_of_their_own() {
 
     let bounce =
         documents.iter().find(|document| document.source["from"] == "postmaster@example.net").unwrap();
-    let id = bounce.id.as_deref().unwrap();
+    let id = &bounce.id;
     let subject = bounce.source["file_path"].as_str().unwrap();
     assert!(id.contains("postmaster@example.net") && id.contains(subject), "{id}");
     assert!(has_tag(&bounce.source, "no_message_id"));
@@ -176,7 +176,7 @@ fn mdaemon_exports_may_be_cut_and_rewritten() {
     assert!(!sample(name).ends_with('\n'));
     let mut process = mdaemon(&elasticsearch, &[name]);
     let documents = process.wait(|_| elasticsearch.at_least(3));
-    let cut: Vec<_> = documents.iter().filter(|document| document.id.is_none()).collect();
+    let cut: Vec<_> = documents.iter().filter(|document| !document.has_own_id).collect();
     assert_eq!(cut.len(), 1);
     assert_eq!(cut[0].index, "mail-logs-unreadable");
     assert_eq!(cut[0].source["message"], r#"8.msg", "to_addr": "local"}"#);
@@ -184,9 +184,10 @@ fn mdaemon_exports_may_be_cut_and_rewritten() {
     // The day goes on: the export is written anew, and the line that had no end now has one.
     let more = format!("{}\n", sample(name));
     std::fs::write(process.folder().join("logs").join(name), more).unwrap();
-    let last = |document: &Document| document.source["subject"] == "last mail of the export";
+    let last = |document: &Stored| document.source["subject"] == "last mail of the export";
     let documents = process.wait(|_| Some(elasticsearch.documents()).filter(|all| all.iter().any(last)));
-    let ids: BTreeSet<_> = documents.iter().filter_map(|document| document.id.as_deref()).collect();
+    let ids: BTreeSet<_> =
+        documents.iter().filter(|document| document.has_own_id).map(|document| &document.id).collect();
     assert_eq!(ids.len(), 3, "read again or not, a mail is one document");
     process.stop();
 }

@@ -14,6 +14,7 @@
 
 use crate::field_ref::{FieldRef, Root, Segment};
 use crate::key::{Key, KeyId, KeyRepr};
+use crate::origin::Origin;
 use crate::value::{Value, ValueRef};
 use crate::{METADATA, TAGS, TIMESTAMP, VERSION};
 use ferrostash_joda::Timestamp;
@@ -193,6 +194,7 @@ pub struct Event {
     /// A bit for each top-level name, by its number: most names that are not there are known at a glance. A name that
     /// was removed may leave its bit behind.
     names: u64,
+    origin: Option<Origin>,
     cancelled: bool,
     /// Text and nodes that were live after the last compaction, in bytes.
     compacted_bytes: u32,
@@ -245,7 +247,15 @@ impl Event {
         text.reserve(text_bytes);
         node_list.reserve(nodes);
         range_list.reserve(ranges);
-        Event { text, nodes: node_list, ranges: range_list, names: 0, cancelled: false, compacted_bytes: 0 }
+        Event {
+            text,
+            nodes: node_list,
+            ranges: range_list,
+            names: 0,
+            origin: None,
+            cancelled: false,
+            compacted_bytes: 0,
+        }
     }
 
     /// A copy with room for more.
@@ -259,6 +269,7 @@ impl Event {
         copy.nodes.extend_from_slice(&self.nodes);
         copy.ranges.extend_from_slice(&self.ranges);
         copy.names = self.names;
+        copy.origin = self.origin;
         copy.cancelled = self.cancelled;
         copy.compacted_bytes = self.compacted_bytes;
         copy
@@ -432,6 +443,21 @@ impl Event {
             + self.text.capacity()
             + self.nodes.capacity() * size_of::<Node>()
             + self.ranges.capacity() * size_of::<Range>()
+    }
+
+    /// Where the event was read; `None` where that could not be found again.
+    pub fn origin(&self) -> Option<Origin> {
+        self.origin
+    }
+
+    /// Says where the event was read.
+    pub fn set_origin(&mut self, origin: Option<Origin>) {
+        self.origin = origin;
+    }
+
+    /// Its text as it lies in memory: the same for events that were made in the same way of the same bytes.
+    pub fn raw_text(&self) -> &[u8] {
+        self.text.as_bytes()
     }
 
     /// Whether the event was dropped.
@@ -614,6 +640,7 @@ impl Event {
             fresh.set_members(root, members);
         }
         fresh.cancelled = self.cancelled;
+        fresh.origin = self.origin;
         let used = fresh.text.len() + fresh.nodes.len() * size_of::<Node>();
         fresh.compacted_bytes = u32::try_from(used).unwrap_or(u32::MAX);
         *self = fresh;

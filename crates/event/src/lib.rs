@@ -10,6 +10,7 @@ mod field_ref;
 pub mod json;
 mod key;
 pub mod number;
+mod origin;
 mod ruby_text;
 mod selection;
 mod template;
@@ -20,6 +21,7 @@ pub use event::{ArrayRef, EVENT_TEXT_BYTES_MAX, Event, LIST_PAD_MAX, ObjectRef, 
 pub use ferrostash_joda::Timestamp;
 pub use field_ref::{EscapeStyle, FieldRef, FieldRefError, PATH_DEPTH_MAX, Root};
 pub use key::{KEY_BYTES_MAX, KEYS_MAX, Key};
+pub use origin::{Origin, source_number};
 pub use selection::Selection;
 pub use template::{Template, TemplateError};
 pub use value::{Value, ValueRef};

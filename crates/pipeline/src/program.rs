@@ -213,6 +213,7 @@ impl Program {
             made.append(&mut cx.take_made());
             made.extend(flushed.into_iter().map(|event| (event, None)));
         }
+        give_origins(&mut made, number, batch);
         drop(entered);
         tally.events_out = tally.events_in + made.len() as u64;
         tally.events_out -= self.settle(selection, scope, batch, made);
@@ -311,5 +312,16 @@ impl Tally {
         self.events_in += other.events_in;
         self.events_out += other.events_out;
         self.time += other.time;
+    }
+}
+
+/// New events were read where their parents were; each is told apart by the step and its number among its siblings.
+fn give_origins(made: &mut [(Event, Option<usize>)], step: usize, batch: &Batch) {
+    let (mut last, mut siblings) = (None, 0);
+    for (event, parent) in made {
+        siblings = if *parent == last { siblings + 1 } else { 0 };
+        last = *parent;
+        let origin = parent.and_then(|slot| batch.get(slot)?.origin());
+        event.set_origin(origin.map(|origin| origin.derive((step as u64) << 32 | siblings)));
     }
 }

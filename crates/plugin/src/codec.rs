@@ -7,6 +7,8 @@ use std::time::Duration;
 
 /// Where a codec's events go.
 pub type EventSink<'a> = dyn FnMut(Event) + 'a;
+/// Where the events of lines go: with the number of the line that each was made of.
+pub type LineEventSink<'a> = dyn FnMut(usize, Event) + 'a;
 
 /// A codec for one stream: it may keep half a line or half a multi-line event between calls.
 ///
@@ -45,9 +47,11 @@ pub trait Codec: Send + Sync {
 
     /// Makes the events of lines, for a codec that [is stateless](Codec::is_stateless) or says how [lines](Codec::lines)
     /// are cut.
-    fn decode_lines(&mut self, lines: Lines<'_>, now: Timestamp, sink: &mut EventSink<'_>) {
+    fn decode_lines(&mut self, lines: Lines<'_>, now: Timestamp, sink: &mut LineEventSink<'_>) {
         let _ = now;
-        lines.iter().for_each(|line| self.decode(line, sink));
+        for (number, line) in lines.iter().enumerate() {
+            self.decode(line, &mut |event| sink(number, event));
+        }
     }
 
     /// Bytes that are kept for an event that is not complete.

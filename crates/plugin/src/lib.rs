@@ -26,7 +26,7 @@ pub use backoff::Backoff;
 pub use buffers::{Buffer, Buffers};
 pub use build::{BuildContext, BuildResult, PipelineInfo, Refused};
 pub use bus::{AddressTaken, Bus, BusListener, BusSender, Ending, Undelivered};
-pub use codec::{Codec, CodecFactory, EncodeError, EventSink};
+pub use codec::{Codec, CodecFactory, EncodeError, EventSink, LineEventSink};
 pub use decorate::{Decoration, FieldName, InputDecoration, add_field};
 pub use def::{
     Built, CodecPlugin, FilterPlugin, InputPlugin, Maker, OutputPlugin, PluginDef, Registry, codec, filter,

@@ -4,17 +4,18 @@
 //! takes them makes the events where it filters them. They are then born, changed and freed on one thread, and a queue
 //! full of lines weighs what the lines weigh.
 
+use crate::codec::LineEventSink;
 use crate::decorate::InputDecoration;
 use crate::line_chunk::{LineBuffer, LineBuffers};
 use crate::metrics::PluginMetrics;
-use ferrostash_event::{Event, Timestamp};
+use ferrostash_event::{Event, Origin, Timestamp};
 use std::ops::Range;
 use std::sync::Arc;
 
 /// Makes events of lines.
 pub trait LineMaker: Send + Sync {
-    /// Makes the events of `lines`, in their order.
-    fn make(&self, lines: Lines<'_>, now: Timestamp, sink: &mut Vec<Event>);
+    /// Makes the events of `lines`, in their order, each with the number of its line.
+    fn make(&self, lines: Lines<'_>, now: Timestamp, sink: &mut LineEventSink<'_>);
 }
 
 /// Lines that stand behind each other, with a delimiter between them.
@@ -50,6 +51,15 @@ impl<'a> Lines<'a> {
         let data = self.data;
         self.ranges().map(move |line| data.get(line).unwrap_or_default())
     }
+
+    /// The line of that number, and where it begins in [`Lines::bytes`].
+    fn get(&self, number: usize) -> (usize, &'a [u8]) {
+        let end =
+            |number: usize| self.ends.get(number).map(|end| (*end as usize).saturating_sub(self.offset));
+        let start = number.checked_sub(1).and_then(end).map_or(0, |end| end + self.delimiter_len);
+        let line = end(number).and_then(|end| self.data.get(start..end));
+        (start, line.unwrap_or_default())
+    }
 }
 
 /// A run of lines in a shared buffer.
@@ -60,8 +70,41 @@ pub struct RawLines {
     maker: Arc<dyn LineMaker>,
     pub(crate) decoration: Arc<InputDecoration>,
     pub(crate) metrics: Arc<PluginMetrics>,
+    /// Where the buffer begins in what was read, if that can be told.
+    place: Option<Place>,
     /// The input's, so that what a codec logs is the input's wherever it is logged.
     span: tracing::Span,
+}
+
+/// A position in a source; see [`Origin::new`].
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    source: u64,
+    position: u64,
+}
+
+/// Tells the events of lines where they come from.
+struct Origins<'a> {
+    lines: Lines<'a>,
+    place: Option<Place>,
+    /// The line of the last event, with its origin and its number among the events of that line.
+    last: Option<(usize, Origin, u64)>,
+}
+
+impl Origins<'_> {
+    fn next(&mut self, number: usize) -> Option<Origin> {
+        let Place { source, position } = self.place?;
+        if let Some((last, origin, events)) = &mut self.last
+            && *last == number
+        {
+            *events += 1;
+            return Some(origin.derive(*events));
+        }
+        let (start, line) = self.lines.get(number);
+        let origin = Origin::new(source, position + (self.lines.offset + start) as u64, line);
+        self.last = Some((number, origin, 0));
+        Some(origin)
+    }
 }
 
 /// The buffer; the last one who has it gives it back.
@@ -125,8 +168,17 @@ impl RawLines {
             maker,
             decoration,
             metrics,
+            place: None,
             span,
         }
+    }
+
+    /// Says where the first of all these lines begins: its position in `source` in bytes, of which the lines take up as many
+    /// as they have here.
+    #[must_use]
+    pub fn read_at(mut self, source: u64, position: u64) -> RawLines {
+        self.place = Some(Place { source, position });
+        self
     }
 
     /// Number of lines.
@@ -161,7 +213,11 @@ impl RawLines {
         let mut rest = self.lines.clone();
         while !rest.is_empty() {
             let (run, end) = self.shared.first_run(rest.clone());
-            self.maker.make(run, now, events);
+            let mut origins = Origins { lines: run, place: self.place, last: None };
+            self.maker.make(run, now, &mut |number, mut event| {
+                event.set_origin(origins.next(number));
+                events.push(event);
+            });
             rest.start = end;
         }
         let made = events.get_mut(before..).unwrap_or_default();
@@ -189,10 +245,12 @@ pub(crate) mod tests {
     pub(crate) struct Texts;
 
     impl LineMaker for Texts {
-        fn make(&self, lines: Lines<'_>, now: Timestamp, sink: &mut Vec<Event>) {
+        fn make(&self, lines: Lines<'_>, now: Timestamp, sink: &mut LineEventSink<'_>) {
             let cut = if lines.are_cut { "cut" } else { "" };
-            let texts = lines.iter().map(String::from_utf8_lossy);
-            sink.extend(texts.map(|text| Event::from_message(&format!("{text}{cut}"), now)));
+            for (number, line) in lines.iter().enumerate() {
+                let text = String::from_utf8_lossy(line);
+                sink(number, Event::from_message(&format!("{text}{cut}"), now));
+            }
         }
     }
 
@@ -217,5 +275,26 @@ pub(crate) mod tests {
         assert_eq!(texts(&lines), ["", "loncut", "last"]);
         assert_eq!((front.metrics.events_out.get(), lines.take_front(9).len(), lines.len()), (5, 3, 0));
         assert!(chunk.is_empty());
+    }
+
+    #[test]
+    fn origins_tell_where_a_line_was_whatever_the_chunk() {
+        let chunk = |data: &[u8], position| {
+            let mut chunk = LineChunk::new(Delimiter::new(b"\r\n").unwrap(), LineBuffers::default());
+            chunk.push_run(data, usize::MAX, usize::MAX);
+            chunk.take(Arc::new(Texts)).read_at(7, position)
+        };
+        let origins = |lines: &RawLines| {
+            let mut events = Vec::new();
+            lines.make_events(&mut events);
+            events.iter().map(|event| event.origin().unwrap()).collect::<Vec<_>>()
+        };
+        let mut all = chunk(b"one\r\ntwo\r\n\r\nfour\r\n", 100);
+        let expected = origins(&all);
+        let line = |at, text: &str| Origin::new(7, at, text.as_bytes());
+        assert_eq!(expected, [line(100, "one"), line(105, "two"), line(110, ""), line(112, "four")]);
+        let front = all.take_front(2);
+        assert_eq!([origins(&front), origins(&all)].concat(), expected);
+        assert_eq!(origins(&chunk(b"two\r\n\r\nfour\r\n", 105)), expected[1..]);
     }
 }

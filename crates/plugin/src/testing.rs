@@ -467,7 +467,7 @@ impl DeadLetters for Letters {
 /// Codecs that are just good enough for tests of inputs and outputs.
 mod simple {
     use crate::build::{BuildContext, BuildResult};
-    use crate::codec::{Codec, EncodeError, EventSink};
+    use crate::codec::{Codec, EncodeError, EventSink, LineEventSink};
     use crate::def::{CodecPlugin, PluginDef, codec};
     use crate::framing::LineFramer;
     use crate::raw_lines::Lines;
@@ -541,8 +541,10 @@ mod simple {
             LINES.then(|| LineFramer::new(b"\n", NonZeroUsize::MAX).ok()).flatten()
         }
 
-        fn decode_lines(&mut self, lines: Lines<'_>, _: Timestamp, sink: &mut EventSink<'_>) {
-            lines.iter().for_each(|line| message::<JSON>(line, sink));
+        fn decode_lines(&mut self, lines: Lines<'_>, _: Timestamp, sink: &mut LineEventSink<'_>) {
+            for (number, line) in lines.iter().enumerate() {
+                message::<JSON>(line, &mut |event| sink(number, event));
+            }
         }
 
         fn flush(&mut self, sink: &mut EventSink<'_>) {

@@ -1,10 +1,10 @@
 //! The way of a file's events into the queue: collected into chunks, each with an ack that carries a position.
 
-use ferrostash_event::{Event, FieldRef, Timestamp};
+use ferrostash_event::{Event, FieldRef, Origin, Timestamp};
 use ferrostash_plugin::framing::{Delimiter, Frame};
 use ferrostash_plugin::{
     Ack, AckTracker, Codec, CodecFactory, Ecs, InputContext, LINE_CHUNK_BYTES, LineBuffers, LineChunk,
-    LineMaker, Lines, QueueClosed, RawLines,
+    LineEventSink, LineMaker, Lines, QueueClosed, RawLines,
 };
 use futures::future::BoxFuture;
 use std::sync::Arc;
@@ -62,6 +62,22 @@ impl Fields {
     }
 }
 
+/// Where something stands: the number of the file and the position in it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    /// `None` where a file read later could have the same one.
+    pub(super) source: Option<u64>,
+    pub(super) position: u64,
+}
+
+impl Place {
+    /// Tells the events of one place apart.
+    fn mark(self, event: &mut Event, number: u64) {
+        let origin = self.source.map(|source| Origin::new(source, self.position, event.raw_text()));
+        event.set_origin(origin.map(|origin| if number == 0 { origin } else { origin.derive(number) }));
+    }
+}
+
 /// Makes events of a file's lines.
 struct FileLines {
     codec: Arc<dyn CodecFactory>,
@@ -70,13 +86,13 @@ struct FileLines {
 }
 
 impl LineMaker for FileLines {
-    fn make(&self, lines: Lines<'_>, now: Timestamp, sink: &mut Vec<Event>) {
-        self.codec.for_stream().decode_lines(lines, now, &mut |mut event| {
+    fn make(&self, lines: Lines<'_>, now: Timestamp, sink: &mut LineEventSink<'_>) {
+        self.codec.for_stream().decode_lines(lines, now, &mut |number, mut event| {
             self.fields.apply(&mut event, &self.path);
             if lines.are_cut {
                 event.tag(CUT_TAG);
             }
-            sink.push(event);
+            sink(number, event);
         });
     }
 }
@@ -91,8 +107,11 @@ pub(super) struct Feed {
     /// Bytes of lines of which the events were made.
     bytes: usize,
     lines: LineChunk,
-    /// The file whose lines these are.
+    /// The file whose lines these are, and where they begin.
     lines_path: Arc<str>,
+    lines_place: Place,
+    /// The last of these lines is longer in the file, so that none may follow.
+    is_cut: bool,
     events_max: usize,
     waiting: Option<Waiting>,
     /// Until when a push may hold up everything else.
@@ -126,6 +145,8 @@ impl Feed {
             bytes: 0,
             lines: LineChunk::new(delimiter, LineBuffers::default()),
             lines_path: Arc::default(),
+            lines_place: Place { source: None, position: 0 },
+            is_cut: false,
             events_max,
             waiting: None,
             patience: None,
@@ -156,22 +177,25 @@ impl Feed {
         let _ = self.handle.block_on(async { tokio::time::timeout(time, self.stop.cancelled()).await });
     }
 
-    /// Hands a line to its codec; whether events came of it.
+    /// Hands a line to its codec; whether events came of it. They began at `place`.
     pub(super) fn decode(
         &mut self,
         codec: &mut dyn Codec,
         line: &[u8],
         path: &Arc<str>,
+        place: Place,
         is_cut: bool,
     ) -> bool {
         if codec.is_stateless() {
-            self.begin_lines(path);
+            self.begin_lines(path, place);
+            self.is_cut |= is_cut;
             self.lines.push(Frame { bytes: line, truncated: is_cut });
             return true;
         }
         let before = self.events.len();
         let Feed { fields, events, .. } = self;
         codec.decode(line, &mut |mut event| {
+            place.mark(&mut event, (events.len() - before) as u64);
             fields.apply(&mut event, path);
             if is_cut {
                 event.tag(CUT_TAG);
@@ -184,15 +208,16 @@ impl Feed {
 
     /// Keeps the whole lines of `block` for the workers, as many as a chunk takes, where their codec takes each by itself;
     /// gives the number of bytes they are.
-    pub(super) fn keep_lines(&mut self, block: &[u8], path: &Arc<str>) -> usize {
-        self.begin_lines(path);
+    pub(super) fn keep_lines(&mut self, block: &[u8], path: &Arc<str>, place: Place) -> usize {
+        self.begin_lines(path, place);
         let room = self.events_max.saturating_sub(self.lines.len());
         let rest = self.lines.push_run(block, room, usize::MAX);
         block.len() - rest.len()
     }
 
-    fn begin_lines(&mut self, path: &Arc<str>) {
+    fn begin_lines(&mut self, path: &Arc<str>, place: Place) {
         if self.lines.is_empty() {
+            self.lines_place = place;
             self.lines_path = Arc::clone(path);
         }
     }
@@ -204,13 +229,20 @@ impl Feed {
             fields: Arc::clone(&self.fields),
             path: Arc::clone(&self.lines_path),
         };
-        self.lines.take(Arc::new(maker))
+        self.is_cut = false;
+        let lines = self.lines.take(Arc::new(maker));
+        match self.lines_place {
+            Place { source: Some(source), position } => lines.read_at(source, position),
+            Place { source: None, .. } => lines,
+        }
     }
 
     /// Takes what a codec kept back.
-    pub(super) fn flush(&mut self, codec: &mut dyn Codec, path: &str) {
+    pub(super) fn flush(&mut self, codec: &mut dyn Codec, path: &str, place: Place) {
         let Feed { fields, events, .. } = self;
+        let before = events.len();
         codec.flush(&mut |mut event| {
+            place.mark(&mut event, (events.len() - before) as u64);
             fields.apply(&mut event, path);
             events.push(event);
         });
@@ -223,11 +255,13 @@ impl Feed {
         }
         self.events.clear();
         self.lines.clear();
+        self.is_cut = false;
         self.bytes = 0;
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.events.len() + self.lines.len() >= self.events_max
+        self.is_cut
+            || self.events.len() + self.lines.len() >= self.events_max
             || self.bytes + self.lines.byte_size() >= CHUNK_BYTES
     }
 

@@ -22,6 +22,11 @@ pub(super) struct Key {
 }
 
 impl FileId {
+    /// Inode and device.
+    pub(super) fn numbers(self) -> [u64; 2] {
+        [self.inode, self.device]
+    }
+
     /// Logstash's key. Its runtime takes the device number apart in a way of its own.
     pub(super) fn key(self) -> Key {
         Key { inode: self.inode, major: (self.device >> 24) & 0xff, minor: self.device & 0xff_ffff }

@@ -102,8 +102,14 @@ impl Reader {
     }
 
     /// A file that stood at `path` once and is at `now` meanwhile; `None` where it can't be opened.
-    pub(super) fn take_up(&self, path: &Path, now: &Path, stat: Stat, position: u64) -> Option<WatchedFile> {
-        let mut file = WatchedFile::new(path, stat, position, self.feed.codec());
+    pub(super) fn take_up(
+        &self,
+        path: &Path,
+        now: &Path,
+        stat: Stat,
+        begin: (u64, u64),
+    ) -> Option<WatchedFile> {
+        let mut file = WatchedFile::new(path, stat, begin, self.feed.codec());
         file.handle = Some(Handle::open(now, &self.open).ok()?);
         file.state = State::Gone(Instant::now());
         Some(file)
@@ -248,11 +254,13 @@ impl Reader {
             gzip::check(handle(file)?).map_err(Trouble::Corrupt)?;
         }
         let mut lines = Lines::new(handle(file)?.try_clone()?, LINE_BYTES_MAX)?;
+        let mut unpacked = 0;
         let result = loop {
             match lines.next_line() {
                 // A position inside an archive says nothing: it is read again as a whole, or done.
                 Ok(Some((line, is_cut))) => {
-                    file.accept(&mut self.feed, line, 0, 0, is_cut);
+                    file.accept_packed(&mut self.feed, line, unpacked, is_cut);
+                    unpacked += (line.len() + self.delimiter.bytes().len()) as u64;
                     if self.feed.is_full() {
                         file.push(&mut self.feed)?;
                     }

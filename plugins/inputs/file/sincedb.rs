@@ -3,6 +3,10 @@
 //! A line is `inode major minor position timestamp path`; those of old versions end after the position. The file is
 //! replaced by a rename, so a crash leaves the old or the new one. Only positions whose events are safe come here.
 //!
+//! How often the content of a file was replaced (copied away and truncated) is kept beside it, in `NAME.generations`, lines of
+//! `inode major minor generation`: only then the same position is not the same event. There is no such file as long as
+//! no file was truncated.
+//!
 //! Inodes are used again once a file is deleted. A record therefore counts only if its file existed already when the
 //! record was last confirmed; where the file system does not tell when a file was created, its path has to be the same.
 
@@ -38,6 +42,8 @@ pub(super) struct Sincedb {
 #[derive(Debug, PartialEq)]
 struct Record {
     position: u64,
+    /// How often the content was replaced.
+    generation: u64,
     /// When the file was last known to be there, in seconds since 1970.
     seen: f64,
     path: Option<PathBuf>,
@@ -62,6 +68,7 @@ impl Sincedb {
         };
         if !is_device {
             sincedb.read(file)?;
+            sincedb.read_generations(path);
         }
         Ok(sincedb)
     }
@@ -90,6 +97,33 @@ impl Sincedb {
             }
         }
         Ok(())
+    }
+
+    /// What can't be read is left out: then ids that were given before are given again only for the same content.
+    fn read_generations(&mut self, path: &Path) {
+        let Ok(text) = std::fs::read_to_string(generations_path(path)) else { return };
+        for line in text.lines().take(RECORDS_MAX) {
+            let mut numbers = line.split(' ').map_while(|number| number.parse::<u64>().ok());
+            let mut next = || numbers.next();
+            if let (Some(inode), Some(major), Some(minor), Some(generation)) =
+                (next(), next(), next(), next())
+                && let Some(record) = self.records.get_mut(&Key { inode, major, minor })
+            {
+                record.generation = generation;
+            }
+        }
+    }
+
+    /// How often the content of the file was replaced.
+    pub(super) fn generation(&self, id: FileId) -> u64 {
+        self.records.get(&id.key()).map_or(0, |record| record.generation)
+    }
+
+    /// The content of the file was replaced while nobody looked.
+    pub(super) fn next_generation(&mut self, id: FileId) {
+        if let Some(record) = self.records.get_mut(&id.key()) {
+            record.generation += 1;
+        }
     }
 
     fn is_expired(&self, record: &Record, now: f64) -> bool {
@@ -124,9 +158,15 @@ impl Sincedb {
         replaced.collect()
     }
 
-    /// Keeps `position` for a file that was last there at `seen`.
-    pub(super) fn store(&mut self, id: FileId, position: u64, path: &Path, seen: SystemTime) {
-        let record = Record { position, seen: seconds(seen), path: Some(path.to_owned()) };
+    /// Keeps the position and the generation of a file that was last there at `seen`.
+    pub(super) fn store(
+        &mut self,
+        id: FileId,
+        (position, generation): (u64, u64),
+        path: &Path,
+        seen: SystemTime,
+    ) {
+        let record = Record { position, generation, seen: seconds(seen), path: Some(path.to_owned()) };
         let old = self.records.insert(id.key(), record);
         self.changed |= old.is_none_or(|old| old.position != position || old.path.as_deref() != Some(path));
     }
@@ -156,7 +196,14 @@ impl Sincedb {
         self.records.retain(|_, record| record.seen + clean_after >= now);
         self.written = Instant::now();
         let Some(path) = self.path.clone() else { return };
-        let text = self.serialize();
+        let (text, generations) = (self.serialize(), self.serialize_generations());
+        // First, since a position of new content must not be taken for one of the old.
+        let beside = generations_path(&path);
+        if (!generations.is_empty() || beside.exists())
+            && let Err(error) = replace(&beside, &generations).or_else(|_| overwrite(&beside, &generations))
+        {
+            tracing::warn!(path = %beside.display(), %error, limited = true, "can't write beside the sincedb");
+        }
         // A file that is mounted by itself can't be replaced, only written.
         match replace(&path, &text).or_else(|_| overwrite(&path, &text)) {
             Ok(()) => self.changed = false,
@@ -166,11 +213,19 @@ impl Sincedb {
         }
     }
 
+    fn serialize_generations(&self) -> Vec<u8> {
+        let replaced = self.records.iter().filter(|(_, record)| record.generation > 0);
+        let lines = replaced.map(|(Key { inode, major, minor }, Record { generation, .. })| {
+            format!("{inode} {major} {minor} {generation}\n")
+        });
+        lines.collect::<String>().into_bytes()
+    }
+
     fn serialize(&self) -> Vec<u8> {
         let mut text = Vec::with_capacity(self.records.len() * 64);
         for (key, record) in &self.records {
             let Key { inode, major, minor } = key;
-            let Record { position, seen, path } = record;
+            let Record { position, seen, path, .. } = record;
             let path = path.as_deref().map_or(&b""[..], |path| path.as_os_str().as_bytes());
             // A name with a line end in it would make two records of one; the inode alone has to do.
             let path = if path.contains(&b'\n') { b"" } else { path };
@@ -180,6 +235,12 @@ impl Sincedb {
         }
         text
     }
+}
+
+fn generations_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".generations");
+    name.into()
 }
 
 fn seconds(time: SystemTime) -> f64 {
@@ -197,7 +258,7 @@ fn parse(line: &[u8], now: f64) -> Option<(Key, Record)> {
     };
     let path =
         parts.next().filter(|path| !path.is_empty()).map(|path| PathBuf::from(OsStr::from_bytes(path)));
-    Some((key, Record { position, seen, path }))
+    Some((key, Record { position, generation: 0, seen, path }))
 }
 
 fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
@@ -245,7 +306,7 @@ mod tests {
         let stat = Stat::of_path(&log).unwrap().unwrap();
         let mut sincedb = open(&db);
         assert_eq!(sincedb.find(&stat, &log), None);
-        sincedb.store(stat.id, 77, &log, SystemTime::now());
+        sincedb.store(stat.id, (77, 0), &log, SystemTime::now());
         assert!(sincedb.is_due());
         sincedb.write();
         assert!(!sincedb.is_due());
@@ -293,7 +354,7 @@ mod tests {
         let mut sincedb = open(Path::new("/dev/null"));
         assert_eq!(sincedb.path, None);
         let stat = Stat::of_path(Path::new("/proc/self/exe")).unwrap().unwrap();
-        sincedb.store(stat.id, 1, Path::new("/x"), SystemTime::now());
+        sincedb.store(stat.id, (1, 0), Path::new("/x"), SystemTime::now());
         sincedb.write();
         assert!(std::fs::metadata("/dev/null").unwrap().file_type().is_char_device());
     }

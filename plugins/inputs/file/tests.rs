@@ -750,3 +750,58 @@ fn the_sincedb_is_named_like_logstash_s() {
     let name = name.display().to_string();
     assert_eq!(name, "/data/plugins/inputs/file/.sincedb_608e1ae3675a862ccf4e4057fc52a92a");
 }
+
+// --- origins
+
+fn origins(events: &[Event]) -> Vec<String> {
+    events
+        .iter()
+        .map(|event| event.origin().expect("the file system knows when files were created").id())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_line_that_is_read_again_has_the_same_origin() {
+    let logs = Logs::new();
+    logs.write("a.log", "1\n1\n2\n");
+    logs.write("a.log.gz", gzip("1\n1\n2\n"));
+    let read = async |codec: &str, path: &str, count: usize| {
+        let options = format!(
+            "path => '$/{path}' mode => read file_completed_action => log
+            file_completed_log_path => '$/done' sincedb_path => '/dev/null' {codec}"
+        );
+        let mut input = logs.run(&options).await;
+        let origins = origins(&input.events(count).await);
+        input.stop().await.unwrap();
+        origins
+    };
+    let (lines, packed) = (read("", "a.log", 3).await, read("", "a.log.gz", 3).await);
+    assert_eq!(read("", "a.log", 3).await, lines);
+    assert_eq!(read("", "a.log.gz", 3).await, packed);
+    let all: std::collections::HashSet<_> = lines.iter().chain(&packed).collect();
+    assert_eq!(all.len(), 6, "the same text elsewhere is another event");
+}
+
+#[tokio::test]
+async fn the_same_text_in_new_content_is_another_event_also_after_a_restart() {
+    let logs = Logs::new();
+    let db = "sincedb_path => '$/db' sincedb_write_interval => 0";
+    logs.write("a.log", "status ok\nlast\n");
+    let mut input = logs.run(&format!("{BEGIN} {db}")).await;
+    let first = origins(&input.events(2).await);
+    logs.write("a.log", "status ok\n");
+    let second = origins(&input.events(1).await);
+    assert_ne!(first[0], second[0]);
+    input.stop().await.unwrap();
+    assert!(fs::read_to_string(logs.path("db.generations")).unwrap().ends_with(" 1\n"));
+    logs.append("a.log", "last\n");
+    let mut input = logs.run(&format!("{BEGIN} {db}")).await;
+    assert_ne!(origins(&input.events(1).await)[0], first[1], "the content is still the second one");
+    input.stop().await.unwrap();
+    // Truncated while nobody looked.
+    logs.write("a.log", "status ok\n");
+    let mut input = logs.run(&format!("{BEGIN} {db}")).await;
+    let third = origins(&input.events(1).await);
+    assert!(third[0] != first[0] && third[0] != second[0]);
+    input.stop().await.unwrap();
+}

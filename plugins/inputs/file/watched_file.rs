@@ -1,7 +1,8 @@
 //! One file that is watched: what is known of it, and how far it was read.
 
-use super::feed::{Feed, Stopped};
+use super::feed::{Feed, Place, Stopped};
 use super::identity::Stat;
+use ferrostash_event::source_number;
 use ferrostash_plugin::{AckTracker, Codec};
 use std::cell::Cell;
 use std::fs::File;
@@ -10,7 +11,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// How many bytes before the position are remembered, to see whether the file is still the one that was read.
 const TRAIL_BYTES: usize = 64;
@@ -38,6 +39,8 @@ pub(super) struct WatchedFile {
     pub(super) stat: Stat,
     /// When it was last found at its path.
     pub(super) seen: SystemTime,
+    /// How often its content was replaced by another.
+    pub(super) generation: u64,
     pub(super) state: State,
     pub(super) handle: Option<Handle>,
     /// Everything before went to the codec.
@@ -61,13 +64,19 @@ pub(super) struct WatchedFile {
 }
 
 impl WatchedFile {
-    /// A file that is read from `position`.
-    pub(super) fn new(path: &Path, stat: Stat, position: u64, codec: Box<dyn Codec>) -> WatchedFile {
+    /// A file that is read from `position` of the content of that generation.
+    pub(super) fn new(
+        path: &Path,
+        stat: Stat,
+        (position, generation): (u64, u64),
+        codec: Box<dyn Codec>,
+    ) -> WatchedFile {
         WatchedFile {
             path: path.to_owned(),
             path_text: path.to_string_lossy().into(),
             stat,
             seen: SystemTime::now(),
+            generation,
             state: State::Watched,
             handle: None,
             position,
@@ -101,7 +110,10 @@ impl WatchedFile {
 
     /// Hands a line to the codec, from `start` to `end` with its delimiter.
     pub(super) fn accept(&mut self, feed: &mut Feed, line: &[u8], start: u64, end: u64, is_cut: bool) {
-        let emitted = feed.decode(&mut *self.codec, line, &self.path_text, is_cut);
+        // What the codec gives began with the first line that it holds.
+        let began = if self.codec.is_stateless() { start } else { self.safe };
+        let place = self.place(began);
+        let emitted = feed.decode(&mut *self.codec, line, &self.path_text, place, is_cut);
         if self.codec.pending_bytes() == 0 {
             self.safe = end;
         } else if emitted {
@@ -112,9 +124,28 @@ impl WatchedFile {
 
     /// Keeps the whole lines of a block that begins at `start` for the workers; gives the number of bytes they are.
     pub(super) fn keep_lines(&mut self, feed: &mut Feed, block: &[u8], start: u64) -> usize {
-        let length = feed.keep_lines(block, &self.path_text);
+        let length = feed.keep_lines(block, &self.path_text, self.place(start));
         self.safe = start + length as u64;
         length
+    }
+
+    /// Hands a line of an archive to the codec; `place` is where it stands in what was packed.
+    pub(super) fn accept_packed(&mut self, feed: &mut Feed, line: &[u8], position: u64, is_cut: bool) {
+        let place = self.place(position);
+        feed.decode(&mut *self.codec, line, &self.path_text, place, is_cut);
+    }
+
+    /// A position in this file, for ever: an inode is given to other files, and a name as well. Without the time at which
+    /// the file was created they could not be told apart.
+    fn place(&self, position: u64) -> Place {
+        let born = self.stat.born.and_then(|born| born.duration_since(UNIX_EPOCH).ok());
+        let source = born.map(|born| {
+            let [inode, device] = self.stat.id.numbers();
+            let numbers =
+                [u128::from(inode), u128::from(device), born.as_nanos(), u128::from(self.generation)];
+            source_number(&numbers.each_ref().map(|number| number.to_be_bytes()).each_ref().map(|b| &b[..]))
+        });
+        Place { source, position }
     }
 
     /// Pushes what was collected.
@@ -124,7 +155,8 @@ impl WatchedFile {
 
     /// Lets the codec give what it holds back, and pushes it.
     pub(super) fn flush(&mut self, feed: &mut Feed) -> Result<(), Stopped> {
-        feed.flush(&mut *self.codec, &self.path_text);
+        let place = self.place(self.safe);
+        feed.flush(&mut *self.codec, &self.path_text, place);
         self.safe = self.position;
         self.push(feed)
     }
@@ -143,6 +175,7 @@ impl WatchedFile {
         self.flush(feed)?;
         // Acks of the old content must not set positions in the new one.
         self.acks = AckTracker::default();
+        self.generation += 1;
         (self.position, self.scanned, self.safe, self.settled) = (0, 0, 0, 0);
         self.has_settled = true;
         self.trail.clear();

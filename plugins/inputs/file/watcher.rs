@@ -137,9 +137,10 @@ impl Watcher {
         for (now, stat) in directories.into_iter().flat_map(files_in) {
             let Some(path) = replaced.get(&stat.id.key()).filter(|_| stat.born.is_some()) else { continue };
             let position = self.sincedb.find(&stat, path).filter(|position| *position < stat.size);
+            let generation = self.sincedb.generation(stat.id);
             if let Some(position) = position
                 && !self.files.contains_key(&stat.id)
-                && let Some(file) = self.reader.take_up(path, &now, stat, position)
+                && let Some(file) = self.reader.take_up(path, &now, stat, (position, generation))
             {
                 self.files.insert(stat.id, file);
             }
@@ -179,11 +180,12 @@ impl Watcher {
             self.files.remove(&stat.id);
         }
         let Some((position, is_ignored)) = self.begin(path, &stat, first) else { return };
-        let mut file = WatchedFile::new(path, stat, position, self.reader.feed.codec());
+        let generation = self.sincedb.generation(stat.id);
+        let mut file = WatchedFile::new(path, stat, (position, generation), self.reader.feed.codec());
         if is_ignored {
             file.read_to_end = Some(stat);
         } else {
-            self.sincedb.store(stat.id, position, path, file.seen);
+            self.sincedb.store(stat.id, (position, generation), path, file.seen);
             if !first && self.reader.open_files() < self.settings.open_files_max {
                 // It may be rotated before its turn comes, and then only an open handle leads to it. Where this fails,
                 // the visit says so.
@@ -205,8 +207,11 @@ impl Watcher {
         }
         let position = match known {
             _ if is_ignored => stat.size,
-            // It was truncated meanwhile.
-            Some(position) if position > stat.size => 0,
+            Some(position) if position > stat.size => {
+                // It was truncated meanwhile.
+                self.sincedb.next_generation(stat.id);
+                0
+            }
             Some(position) => position,
             None if first && !self.settings.from_beginning => stat.size,
             None => 0,
@@ -429,7 +434,7 @@ impl Watcher {
         let (mut ended, mut given_up) = (HashSet::new(), None);
         for (id, file) in &mut self.files {
             if let Some(position) = file.take_settled() {
-                self.sincedb.store(*id, position, file.path(), file.seen);
+                self.sincedb.store(*id, (position, file.generation), file.path(), file.seen);
             }
             if file.acks.is_abandoned() {
                 given_up = Some(file.path().display().to_string());

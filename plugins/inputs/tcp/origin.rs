@@ -71,7 +71,7 @@ impl Origin {
     }
 }
 
-impl crate::stream::Origin for Origin {
+impl crate::stream::StreamFields for Origin {
     /// Sets those of the fields that the codec has not.
     fn apply(&self, event: &mut Event) {
         let fields = &*self.fields;
@@ -107,7 +107,7 @@ pub(super) fn address_text(ip: IpAddr) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stream::Origin as _;
+    use crate::stream::StreamFields as _;
     use ferrostash_plugin::testing::{event, json};
 
     fn applied(ecs: Ecs, peer: &Peer, text: &str) -> String {

@@ -8,7 +8,8 @@ use ferrostash_pipeline::Predicate;
 use ferrostash_plugin::framing::{Delimiter, Frame};
 use ferrostash_plugin::testing::{FilterHarness, Harness, event, test_time};
 use ferrostash_plugin::{
-    BatchEncoder, Codec, Encoded, LineBuffers, LineChunk, LineMaker, Lines, Maker, PluginDef, RawLines,
+    BatchEncoder, Codec, Encoded, LineBuffers, LineChunk, LineEventSink, LineMaker, Lines, Maker, PluginDef,
+    RawLines,
 };
 use std::hint::black_box;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -201,9 +202,8 @@ fn decoding(codec: Box<dyn Codec>, sample: &'static str) -> Result<Box<dyn Work>
 struct Lined(Mutex<Box<dyn Codec>>);
 
 impl LineMaker for Lined {
-    fn make(&self, lines: Lines<'_>, now: Timestamp, sink: &mut Vec<Event>) {
-        let mut codec = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        codec.decode_lines(lines, now, &mut |event| sink.push(event));
+    fn make(&self, lines: Lines<'_>, now: Timestamp, sink: &mut LineEventSink<'_>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).decode_lines(lines, now, sink);
     }
 }
 
@@ -220,7 +220,9 @@ impl Work for Decoded {
         for _ in 0..BATCH_EVENTS {
             self.chunk.push(Frame { bytes: self.sample.as_bytes(), truncated: false });
         }
-        self.lines = Some(self.chunk.take(Arc::clone(&self.codec) as Arc<dyn LineMaker>));
+        // As an input does whose lines can be found again.
+        let lines = self.chunk.take(Arc::clone(&self.codec) as Arc<dyn LineMaker>);
+        self.lines = Some(lines.read_at(1, 0));
     }
 
     fn run(&mut self) {

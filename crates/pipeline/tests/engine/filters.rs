@@ -2,8 +2,9 @@
 
 use crate::fake::{message_of, probe};
 use crate::pipe::{messages, program, run};
-use ferrostash_event::{Event, FieldRef};
+use ferrostash_event::{Event, FieldRef, Origin};
 use ferrostash_pipeline::{CONDITION_FAILURE_TAG, FailedConditions, Outcome};
+use std::collections::HashSet;
 
 const TAG: FailedConditions = FailedConditions::Tag;
 
@@ -46,6 +47,21 @@ fn new_events_go_on_behind_their_filter_and_stand_behind_the_one_they_came_from(
         assert_eq!(messages(&outcome), expected);
         assert_eq!(outcome.created, 2);
     }
+}
+
+#[test]
+fn new_events_have_origins_of_their_own_which_a_second_run_gives_again() {
+    let origins = || {
+        let mut program = program("filter { copy {} copy { with => '+' } }", false, TAG);
+        let mut event = Event::from_message("a", ferrostash_event::Timestamp::now());
+        event.set_origin(Some(Origin::new(1, 2, b"a")));
+        let outcome = program.run(vec![event, Event::new()]);
+        outcome.events.iter().map(Event::origin).collect::<Vec<_>>()
+    };
+    let first = origins();
+    assert_eq!(first, origins());
+    let known: HashSet<String> = first.iter().flatten().map(|origin| origin.id()).collect();
+    assert_eq!((first.len(), known.len()), (18, 9), "those of an event without origin have none");
 }
 
 #[test]
