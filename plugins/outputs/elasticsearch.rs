@@ -71,7 +71,7 @@ pub(crate) struct Elasticsearch {
     counts: Arc<Counts>,
     shape: Shape,
     /// TLS is spoken with whoever answers.
-    is_unverified: bool,
+    pub(crate) is_unverified: bool,
 }
 
 impl OutputPlugin for Elasticsearch {
@@ -138,7 +138,7 @@ impl Elasticsearch {
             connection::http_options(options, profile, addresses.secure, authentication.api_key.as_ref())?;
         let nodes = Nodes::new(addresses.nodes, HttpClient::new(http), profile.clone(), options.pool_max);
         let stream = DataStream::of(options, cx.ecs)?;
-        let setup = Setup::of(options, stream.is_some(), cx.ecs)?;
+        let setup = Setup::of(options, profile, stream.is_some(), cx.ecs)?;
         Ok(Elasticsearch {
             cluster: Arc::new(Cluster::new(nodes, setup, seconds(options.resurrect_delay))),
             mapper: Arc::new(Mapper::new(options, stream, cx.ecs)),
@@ -188,7 +188,7 @@ impl Output for Elasticsearch {
 }
 
 /// Templates that fail for every event are found now.
-fn check_templates(options: &ElasticsearchOptions, cx: &mut BuildContext<'_>) -> BuildResult<()> {
+pub(crate) fn check_templates(options: &ElasticsearchOptions, cx: &mut BuildContext<'_>) -> BuildResult<()> {
     let templates = [
         ("action", options.action.as_ref()),
         ("document_id", options.document_id.as_ref()),

@@ -14,6 +14,7 @@ use super::action::rollover_alias;
 use super::nodes::{NoAnswer, Nodes};
 use super::options::{ElasticsearchOptions, TemplateApi};
 use super::product::{Flavour, Product};
+use super::profile::Profile;
 
 /// The policy that is made when it is not there.
 const DEFAULT_POLICY: &str = "logstash-policy";
@@ -37,6 +38,8 @@ struct IndexTemplate {
     overwrite: bool,
     /// The user's own; otherwise the default one, if there is one.
     own: Option<Value>,
+    /// Priority and version of the default composable one.
+    marks: (u32, u32),
     ecs: Ecs,
 }
 
@@ -70,7 +73,12 @@ impl Setup {
     ///
     /// # Errors
     /// The template can't be read.
-    pub(super) fn of(options: &ElasticsearchOptions, is_stream: bool, ecs: Ecs) -> Result<Setup, String> {
+    pub(super) fn of(
+        options: &ElasticsearchOptions,
+        profile: &Profile,
+        is_stream: bool,
+        ecs: Ecs,
+    ) -> Result<Setup, String> {
         let default_alias = ecs.pick("logstash", "ecs-logstash");
         let alias = rollover_alias(options, ecs).as_str().to_owned();
         let default_index = ecs.pick("logstash-%{+yyyy.MM.dd}", "ecs-logstash-%{+yyyy.MM.dd}");
@@ -86,6 +94,7 @@ impl Setup {
             api: options.template_api.unwrap_or(TemplateApi::Auto),
             overwrite: options.template_overwrite.unwrap_or(false),
             own,
+            marks: profile.template_marks,
             ecs,
         };
         Ok(Setup {
@@ -220,11 +229,11 @@ impl IndexTemplate {
         });
         let mut template = json!({"settings": settings, "mappings": mappings});
         if is_composable {
-            template = json!({"template": template, "priority": 200});
+            template = json!({"template": template, "priority": self.marks.0});
         }
         if let Some(template) = template.as_object_mut() {
             template.insert("index_patterns".into(), json!("logstash-*"));
-            template.insert("version".into(), json!(if is_composable { 80001 } else { 60001 }));
+            template.insert("version".into(), json!(if is_composable { self.marks.1 } else { 60001 }));
         }
         Some(template)
     }
