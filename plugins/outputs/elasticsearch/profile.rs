@@ -39,7 +39,8 @@ pub(crate) enum Recognition {
 impl Recognition {
     /// Whether a node with this answer to the health check is well.
     pub(super) fn is_well(self, status: StatusCode) -> bool {
-        status.is_success() || (matches!(self, Recognition::OpenSearch { .. }) && status == StatusCode::NOT_FOUND)
+        status.is_success()
+            || (matches!(self, Recognition::OpenSearch { .. }) && status == StatusCode::NOT_FOUND)
     }
 
     /// What has answered `GET /`; `None` when it names no version.
@@ -47,7 +48,8 @@ impl Recognition {
         match self {
             Recognition::Elasticsearch => Product::read(root),
             Recognition::OpenSearch { default_major } => {
-                let said = Product::read(root).filter(|_| root.status.is_success()).map(|product| product.version);
+                let said =
+                    Product::read(root).filter(|_| root.status.is_success()).map(|product| product.version);
                 let version = said.or_else(|| default_major.map(|major| format!("{major}.0.0")))?;
                 Some(Product { version, flavour: Flavour::OpenSearch })
             }

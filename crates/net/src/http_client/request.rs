@@ -139,6 +139,11 @@ impl HttpRequest {
         &self.uri
     }
 
+    /// Its own headers; the client adds those that its options name.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
     /// Its body.
     pub fn chunks(&self) -> &Chunks {
         &self.body
