@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::time::Duration;
 
+use ferrostash_conf::OptionsDef as _;
 use ferrostash_doubles::{Elasticsearch as Double, Signature};
 use ferrostash_net::http_client::HttpRequest;
 use ferrostash_plugin::testing::{Harness, OutputHarness, event};
@@ -122,6 +123,23 @@ async fn templates_are_legacy_unless_told_otherwise() {
         let template: Value = serde_json::from_str(body).unwrap();
         assert_eq!((&template["version"], &template["priority"]), (&json!(60001), &priority), "{path}");
     }
+}
+
+/// Of logstash-output-opensearch 2.0.
+const OPTIONS: &str = "action auth_type bulk_path cacert custom_headers default_server_major_version doc_as_upsert \
+    document_id document_type failure_type_logging_whitelist healthcheck_path hosts http_compression index join_field \
+    keystore keystore_password legacy_template manage_template parameters parent password path pipeline pool_max \
+    pool_max_per_route proxy resurrect_delay retry_initial_interval retry_max_interval retry_on_conflict routing script \
+    script_lang script_type script_var_name scripted_upsert sniffing sniffing_delay sniffing_path ssl \
+    ssl_certificate_verification target_bulk_bytes template template_name template_overwrite timeout tls_certificate \
+    tls_key truststore truststore_password upsert user validate_after_inactivity version version_type";
+
+#[test]
+fn it_has_the_options_of_the_plugin_for_logstash() {
+    let mut names: Vec<_> =
+        super::options::OpenSearchOptions::OPTIONS.iter().map(|option| option.name).collect();
+    names.sort_unstable();
+    assert_eq!(names.join(" "), OPTIONS);
 }
 
 #[test]
