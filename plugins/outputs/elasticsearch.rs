@@ -4,11 +4,12 @@
 //! |---|---|
 //! | `options`, `profile` | the options, and what differs from one product to another |
 //! | `address`, `cloud_id`, `authentication`, `connection` | from options to nodes, credentials and an HTTP client |
-//! | `nodes`, `product` | which nodes are alive, and what they are |
+//! | `nodes`, `product`, `sniffing` | which nodes there are, which are alive, and what they are |
 //! | `cluster`, `setup` | what all instances share; templates and life cycle |
 //! | `action`, `data_stream`, `repetition` | from an event to its lines in a bulk request |
 //! | `bulk` | batches in their wire form; requests, cut to size and accounted for |
-//! | `delivery`, `answer` | sending, and what follows from each answer |
+//! | `delivery`, `answer`, `retry_after` | sending, and what follows from each answer |
+//! | `quarantine` | documents that wait for their index |
 
 mod action;
 mod address;
@@ -24,54 +25,86 @@ mod nodes;
 pub(crate) mod options;
 mod product;
 pub(crate) mod profile;
+mod quarantine;
 mod repetition;
+mod retry_after;
 mod setup;
+mod sniffing;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferrostash_event::Template;
+use ferrostash_event::{Event, Template};
 use ferrostash_net::http_client::{HttpClient, HttpRequest};
 use ferrostash_plugin::{
-    Backoff, BatchEncoder, Buffers, BuildContext, BuildResult, CodecFactory, Output, OutputBatch,
-    OutputContext, OutputError, OutputPlugin, PluginDef, Refused, StartError, output,
+    BatchEncoder, Buffers, BuildContext, BuildResult, CodecFactory, Output, OutputBatch, OutputContext,
+    OutputError, OutputPlugin, PluginDef, Refused, StartError, output,
 };
 use futures::future::{BoxFuture, try_join_all};
 use http::Method;
 
-use action::{Action, Mapper};
+use action::{AUTO, Action, Mapper};
 use address::Addresses;
 use authentication::Authentication;
 use bulk::{BulkEncoder, Payload, Shape, Writer};
 use cluster::Cluster;
 use data_stream::DataStream;
-use delivery::{Counts, Delivery, Rules, broken_thread};
+use delivery::{Counts, DEAD_LETTER_CODES, Delivery, Rules, broken_thread};
 use nodes::Nodes;
 use options::{ElasticsearchOptions, SslVerificationMode};
 use profile::{ELASTICSEARCH, Profile};
+use quarantine::Quarantine;
 use setup::Setup;
+use sniffing::SNIFFING_DELAY_MIN;
 
 pub(crate) static PLUGIN: PluginDef = output::<Elasticsearch>();
 
 /// The default gzip level.
 const COMPRESSION_LEVEL: u32 = 1;
-/// Documents with these answers are dead letters.
-const DEAD_LETTER_CODES: [u16; 2] = [400, 404];
 /// The shortest wait between two attempts.
 const RETRY_MIN: Duration = Duration::from_millis(10);
 
 #[derive(Clone)]
 pub(crate) struct Elasticsearch {
-    cluster: Arc<Cluster>,
+    kit: Kit,
     mapper: Arc<Mapper>,
     buffers: Buffers,
-    rules: Arc<Rules>,
-    counts: Arc<Counts>,
-    shape: Shape,
     /// TLS is spoken with whoever answers.
     pub(crate) is_unverified: bool,
+}
+
+/// What all deliveries of an output share.
+#[derive(Clone)]
+struct Kit {
+    cluster: Arc<Cluster>,
+    rules: Arc<Rules>,
+    counts: Arc<Counts>,
+    quarantine: Arc<Quarantine>,
+    shape: Shape,
+}
+
+impl Kit {
+    /// A delivery of `payloads`, and of the events behind them where they are still there.
+    fn delivery<'d>(
+        &'d self,
+        payloads: &'d [Arc<Payload>],
+        events: Vec<Vec<&'d Event>>,
+        cx: &'d OutputContext,
+    ) -> Delivery<'d> {
+        Delivery {
+            nodes: &self.cluster.nodes,
+            rules: &self.rules,
+            counts: &self.counts,
+            quarantine: &self.quarantine,
+            events,
+            payloads,
+            cx,
+            backoff: self.rules.backoff(),
+            aside: Vec::new(),
+        }
+    }
 }
 
 impl OutputPlugin for Elasticsearch {
@@ -84,12 +117,6 @@ impl OutputPlugin for Elasticsearch {
         cx: &mut BuildContext<'_>,
     ) -> BuildResult<Self> {
         check_templates(&options, cx)?;
-        if options.sniffing.value {
-            return Err(cx.refuse_at(
-                options.sniffing.span,
-                "`sniffing` is not supported yet; list the nodes in `hosts`",
-            ));
-        }
         if options.manage_template == Some(true) && options.template.is_none() && cx.ecs.is_on() {
             cx.warn("there is no default index template for ECS; `template` installs one of your own");
         }
@@ -107,7 +134,7 @@ impl OutputPlugin for Elasticsearch {
     }
 
     fn encoder(&self) -> Option<Box<dyn BatchEncoder>> {
-        Some(Box::new(BulkEncoder::new(Arc::clone(&self.cluster), self.writer())))
+        Some(Box::new(BulkEncoder::new(Arc::clone(&self.kit.cluster), self.writer())))
     }
 }
 
@@ -136,16 +163,22 @@ impl Elasticsearch {
         let is_unverified = addresses.secure && options.ssl_verification_mode == SslVerificationMode::None;
         let http =
             connection::http_options(options, profile, addresses.secure, authentication.api_key.as_ref())?;
-        let nodes = Nodes::new(addresses.nodes, HttpClient::new(http), profile.clone(), options.pool_max);
+        let rules = rules(options)?;
+        let client = HttpClient::new(http);
+        let nodes = Nodes::new(addresses.nodes, client, profile.clone(), rules.backoff(), options.pool_max);
         let stream = DataStream::of(options, cx.ecs)?;
         let setup = Setup::of(options, profile, stream.is_some(), cx.ecs)?;
+        let sniffing = options.sniffing.then(|| seconds(options.sniffing_delay).max(SNIFFING_DELAY_MIN));
         Ok(Elasticsearch {
-            cluster: Arc::new(Cluster::new(nodes, setup, seconds(options.resurrect_delay))),
+            kit: Kit {
+                cluster: Arc::new(Cluster::new(nodes, setup, seconds(options.resurrect_delay), sniffing)),
+                rules: Arc::new(rules),
+                counts: Arc::new(Counts::new(&cx.metrics)),
+                quarantine: Arc::new(Quarantine::new(&cx.metrics)),
+                shape: Shape { bytes_max: profile.request_bytes_max, level: compression_level(options)? },
+            },
             mapper: Arc::new(Mapper::new(options, stream, cx.ecs)),
             buffers: Buffers::default(),
-            rules: Arc::new(rules(options)?),
-            counts: Arc::new(Counts::new(&cx.metrics)),
-            shape: Shape { bytes_max: profile.request_bytes_max, level: compression_level(options)? },
             is_unverified,
         })
     }
@@ -153,15 +186,11 @@ impl Elasticsearch {
     fn writer(&self) -> Writer {
         Writer::new(Arc::clone(&self.mapper), self.buffers.clone())
     }
-
-    fn backoff(&self) -> Backoff {
-        Backoff::new(self.rules.retry_first, self.rules.retry_max)
-    }
 }
 
 impl Output for Elasticsearch {
     fn start<'a>(&'a mut self, cx: &'a OutputContext) -> BoxFuture<'a, Result<(), StartError>> {
-        Box::pin(self.cluster.discover(cx))
+        Box::pin(self.kit.cluster.discover(cx))
     }
 
     fn write<'a>(
@@ -170,20 +199,20 @@ impl Output for Elasticsearch {
         cx: &'a OutputContext,
     ) -> BoxFuture<'a, Result<(), OutputError>> {
         Box::pin(async move {
-            let facts = self.cluster.ready(self.backoff(), cx).await?;
+            let kit = &self.kit;
+            let facts = kit.cluster.ready(kit.rules.backoff(), cx).await?;
             let payloads = batches.iter().map(|batch| Payload::of(batch, facts, || self.writer()));
             let payloads = try_join_all(payloads).await.map_err(broken_thread)?;
-            let mut delivery = Delivery {
-                nodes: &self.cluster.nodes,
-                rules: &self.rules,
-                counts: &self.counts,
-                events: batches.iter().map(|batch| batch.events().collect()).collect(),
-                payloads: &payloads,
-                cx,
-                backoff: self.backoff(),
-            };
-            delivery.all(self.shape).await
+            let events = batches.iter().map(|batch| batch.events().collect()).collect();
+            let mut delivery = kit.delivery(&payloads, events, cx);
+            delivery.all(kit.shape, true).await?;
+            kit.quarantine.admit(&mut delivery, batches, kit).await
         })
+    }
+
+    /// Documents that wait for their index may wait until the grace time is over.
+    fn close<'a>(&'a mut self, _: &'a OutputContext) -> BoxFuture<'a, ()> {
+        Box::pin(self.kit.quarantine.emptied())
     }
 }
 
@@ -229,7 +258,7 @@ fn check_action(options: &ElasticsearchOptions) -> Result<(), String> {
         _ if options.doc_as_upsert == Some(true) && options.scripted_upsert == Some(true) => {
             Err("doc_as_upsert and scripted_upsert are mutually exclusive.".into())
         }
-        Some("update") if options.document_id.as_ref().is_none_or(|id| id.as_str().is_empty()) => {
+        Some("update") if options.document_id.as_ref().is_none_or(|id| ["", AUTO].contains(&id.as_str())) => {
             Err("Specifying action => 'update' needs a document_id.".into())
         }
         Some("update") if external => Err("External versioning is not supported by the update action. See \
@@ -254,7 +283,7 @@ fn rules(options: &ElasticsearchOptions) -> Result<Rules, String> {
         }
     }
     Ok(Rules {
-        dead_letter_codes: [&DEAD_LETTER_CODES[..], &options.dlq_custom_codes].concat(),
+        dead_letter_codes: options.dlq_custom_codes.clone(),
         dropped_errors: options.drop_error_types.clone(),
         silent_errors: [&options.silence_errors_in_log[..], &options.failure_type_logging_whitelist].concat(),
         retry_first: seconds(options.retry_initial_interval).max(RETRY_MIN),

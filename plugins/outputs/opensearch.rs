@@ -46,12 +46,6 @@ impl OutputPlugin for OpenSearch {
         _: Arc<dyn CodecFactory>,
         cx: &mut BuildContext<'_>,
     ) -> BuildResult<Self> {
-        if options.sniffing.value {
-            return Err(cx.refuse_at(
-                options.sniffing.span,
-                "`sniffing` is not supported yet; list the nodes in `hosts`",
-            ));
-        }
         if options.template.is_none() && options.manage_template == Some(true) && cx.ecs.is_on() {
             cx.warn("there is no default index template for ECS; `template` installs one of your own");
         }

@@ -13,6 +13,9 @@ const CONTROL: &str = "_ingest_document";
 /// The field of `@metadata` in which they name its pipeline.
 const TARGET_PIPELINE: &str = "target_ingest_pipeline";
 
+/// The `document_id` that stands for an id made from the place that the event was read at.
+pub(super) const AUTO: &str = "auto";
+
 /// An action of the bulk API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
@@ -59,7 +62,7 @@ pub(super) struct Mapper {
     index: Index,
     alias: Template,
     strict_index: bool,
-    id: Option<Template>,
+    id: Id,
     routing: Option<Template>,
     pipeline: Option<Template>,
     version: Option<Template>,
@@ -79,6 +82,33 @@ pub(super) struct Mapper {
 enum Target<T> {
     Fixed(T),
     Each(Template),
+}
+
+/// Where ids come from.
+#[derive(Clone, Debug)]
+enum Id {
+    /// From the event alone, if it says so; else from the cluster.
+    None,
+    /// From the place that the event was read at.
+    Derived,
+    Given(Template),
+}
+
+impl Id {
+    fn of(options: &ElasticsearchOptions, is_stream: bool) -> Id {
+        match &options.document_id {
+            Some(id) if id.as_str() == AUTO => Id::Derived,
+            Some(id) if id.as_str().is_empty() => Id::None,
+            Some(id) => Id::Given(id.clone()),
+            // A data stream takes nothing twice, so that ids can only help.
+            None if is_stream => Id::Derived,
+            None => Id::None,
+        }
+    }
+
+    fn template(&self) -> Option<&Template> {
+        if let Id::Given(template) = self { Some(template) } else { None }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -113,6 +143,7 @@ impl Mapper {
             None => Target::Each(Template::parse(action)),
         };
         let rest = pace_beside_the_index(&action, options);
+        let id = Id::of(options, stream.is_some());
         Mapper {
             pace: rest.max(stream.as_ref().map_or_else(|| Pace::of(&name), |_| Pace::Never)),
             alias_pace: rest.max(Pace::of(&alias)),
@@ -123,7 +154,7 @@ impl Mapper {
             },
             alias,
             strict_index: options.dlq_on_failed_indexname_interpolation,
-            id: options.document_id.clone(),
+            id,
             routing: options.routing.clone(),
             pipeline: options.pipeline.clone(),
             version: options.version.clone(),
@@ -135,14 +166,15 @@ impl Mapper {
         }
     }
 
-    /// Appends the lines of an event; what was appended before an error is for the caller to take back.
+    /// Appends the lines of an event; what was appended before an error is for the caller to take back. Gives the action, and
+    /// whether the id says where the event was read.
     pub(super) fn write(
         &self,
         event: &Event,
         facts: Facts,
         repetition: &mut Repetition,
         out: &mut Vec<u8>,
-    ) -> Result<Action, Unmappable> {
+    ) -> Result<(Action, bool), Unmappable> {
         let (start, stretch) = (out.len(), self.stretch_of(event, facts));
         let repeated = stretch.and_then(|stretch| repetition.write(stretch, facts, out));
         let action = match repeated {
@@ -152,11 +184,28 @@ impl Mapper {
         if let (Some(stretch), None) = (stretch, repeated) {
             repetition.keep(stretch, facts, action, out.get(start..).unwrap_or_default());
         }
+        let has_derived_id = self.write_derived_id(action, event, start, out);
         if action != Action::Delete {
             self.write_document(action, event, out)?;
             out.push(b'\n');
         }
-        Ok(action)
+        Ok((action, has_derived_id))
+    }
+
+    /// Puts the id that the event's origin gives into the action line at `start`.
+    fn write_derived_id(&self, action: Action, event: &Event, start: usize, out: &mut Vec<u8>) -> bool {
+        if !matches!(self.id, Id::Derived) || !matches!(action, Action::Index | Action::Create) {
+            return false;
+        }
+        let Some(origin) = event.origin() else { return false };
+        let control = event.metadata().get(CONTROL).and_then(ValueRef::as_object);
+        if control.and_then(|control| said(control, "id")).is_some() {
+            return false;
+        }
+        let place = start + "{\"\":{".len() + action.name().len();
+        let member = format!("\"_id\":\"{}\",", origin.id());
+        out.splice(place..place, member.bytes());
+        true
     }
 
     /// For how long the event's action line is that of others too: where nothing in it is of the event alone.
@@ -203,7 +252,7 @@ impl Mapper {
         facts: Facts,
         members: &mut Members<'_>,
     ) -> Result<(), Unmappable> {
-        members.template_or("_id", self.id.as_ref(), event, control, "id")?;
+        members.template_or("_id", self.id.template(), event, control, "id")?;
         let index = members.render(|text| self.write_index(event, facts, text))?;
         if self.strict_index && has_placeholder(index) {
             return Err(format!(

@@ -30,12 +30,31 @@ pub(super) struct Address {
     pub(super) bulk: String,
     /// The URL of health checks.
     pub(super) health: String,
+    /// The URL that tells which nodes there are.
+    pub(super) sniffing: String,
+    /// `http://host:port`
+    origin: String,
 }
 
 impl Address {
     /// The URL of an API by its path.
     pub(super) fn api(&self, path: &str) -> String {
         self.url(&format!("/{}/{path}", self.prefix))
+    }
+
+    /// The same on another host and port.
+    pub(super) fn elsewhere(&self, authority: &str) -> Address {
+        let scheme = self.origin.split("//").next().unwrap_or_default();
+        let origin = format!("{scheme}//{authority}");
+        let moved = |url: &str| format!("{origin}{}", url.strip_prefix(&self.origin).unwrap_or_default());
+        Address {
+            base: moved(&self.base),
+            bulk: moved(&self.bulk),
+            health: moved(&self.health),
+            sniffing: moved(&self.sniffing),
+            origin,
+            ..self.clone()
+        }
     }
 
     /// The URL of `path`, which may have a query of its own, below the node's base.
@@ -110,12 +129,17 @@ impl Shared {
             authorization: user.zip(password).map(|(user, password)| basic_authorization(&user, &password)),
             bulk: String::new(),
             health: String::new(),
+            sniffing: String::new(),
+            origin: base_url(self.secure, host, host.port().unwrap_or(self.port), ""),
             prefix,
         };
         let bulk = options.bulk_path.clone().unwrap_or_else(|| format!("{}/_bulk", address.prefix));
         let health = options.healthcheck_path.clone().unwrap_or_else(|| address.prefix.clone());
         address.bulk = address.url(&with_filter(&bulk));
         address.health = address.url(&health);
+        let sniffing =
+            options.sniffing_path.clone().unwrap_or_else(|| format!("{}/_nodes/http", address.prefix));
+        address.sniffing = address.url(&sniffing);
         address
     }
 }
@@ -303,6 +327,19 @@ mod tests {
         assert!(node.bulk.ends_with("/es/_bulk?a=1&b=x&b=y&filter_path=errors,items.*.error,items.*.status"));
         let own = addresses("bulk_path => '/_bulk?routing=1&filter_path=errors'").unwrap();
         assert_eq!(own.nodes[0].bulk, "http://127.0.0.1:9200/_bulk?routing=1&filter_path=errors");
+    }
+
+    #[test]
+    fn nodes_that_were_found_are_reached_like_those_that_were_named() {
+        let nodes = addresses("hosts => 'https://me:p@es1/base' parameters => { 'a' => 1 }").unwrap().nodes;
+        assert_eq!(nodes[0].sniffing, "https://es1:9200/base/_nodes/http?a=1");
+        let found = nodes[0].elsewhere("[::1]:9201");
+        assert_eq!(found.health, "https://[::1]:9201/base/?a=1");
+        assert!(found.bulk.starts_with("https://[::1]:9201/base/_bulk?a=1&"), "{}", found.bulk);
+        assert_eq!(found.authorization, nodes[0].authorization);
+        assert_eq!(found.elsewhere("es1:9200").bulk, nodes[0].bulk);
+        let own = addresses("path => es sniffing_path => '/_nodes/own'").unwrap().nodes;
+        assert_eq!(own[0].sniffing, "http://127.0.0.1:9200/_nodes/own");
     }
 
     #[test]

@@ -36,10 +36,19 @@ pub(super) struct Item {
     /// Which of the batch's events it is.
     pub(super) event: usize,
     pub(super) action: Action,
+    /// Its id says where the event was read.
+    pub(super) has_derived_id: bool,
     /// Its lines in the batch's text.
     lines: Range<usize>,
     /// A request with it had no answer: the document may be there already.
     pub(super) is_doubtful: bool,
+}
+
+impl Item {
+    /// The item once it was answered for: no request with it is in doubt.
+    pub(super) fn answered(self) -> Item {
+        Item { is_doubtful: false, ..self }
+    }
 }
 
 /// A batch in its wire form.
@@ -62,6 +71,23 @@ impl Payload {
         let mut remains = Event::new();
         remains.remove(&FieldRef::literal(TIMESTAMP));
         remains
+    }
+
+    /// The lines of a document.
+    pub(super) fn lines_of(&self, item: &Item) -> &[u8] {
+        self.text.get(item.lines.clone()).unwrap_or_default()
+    }
+
+    /// Documents that are there in their wire form already.
+    pub(super) fn of_lines<'l>(documents: impl Iterator<Item = (&'l [u8], Item)>) -> Payload {
+        let mut text = Vec::new();
+        let item = |(number, (lines, item)): (usize, (&[u8], Item))| {
+            let start = text.len();
+            text.extend_from_slice(lines);
+            Item { batch: 0, event: number, lines: start..text.len(), ..item }
+        };
+        let items = documents.enumerate().map(item).collect();
+        Payload { text: text.into(), items, ..Payload::default() }
     }
 
     /// What became of a batch on the worker; where the facts were not known then, it is done now.
@@ -117,9 +143,16 @@ impl Writer {
         let (number, start) = (times.len(), text.len());
         times.push(event.timestamp());
         match mapper.write(event, facts, repetition, text) {
-            Ok(action) => {
+            Ok((action, has_derived_id)) => {
                 let lines = start..text.len();
-                items.push(Item { batch: 0, event: number, action, lines, is_doubtful: false });
+                items.push(Item {
+                    batch: 0,
+                    event: number,
+                    action,
+                    has_derived_id,
+                    lines,
+                    is_doubtful: false,
+                });
             }
             Err(reason) => {
                 text.truncate(start);
@@ -194,18 +227,26 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// The requests that deliver batches, in order.
-    pub(super) fn all(payloads: &[Arc<Payload>], Shape { bytes_max, level }: Shape) -> Vec<Request> {
+    /// The requests that deliver those documents of the batches, in order, that are `wanted` by their lines.
+    pub(super) fn all(
+        payloads: &[Arc<Payload>],
+        Shape { bytes_max, level }: Shape,
+        mut wanted: impl FnMut(&[u8], &Item) -> bool,
+    ) -> Vec<Request> {
         let texts: Arc<[Bytes]> = payloads.iter().map(|payload| payload.text.clone()).collect();
         let (mut requests, mut items, mut bytes) = (Vec::new(), Vec::new(), 0);
         for (batch, payload) in payloads.iter().enumerate() {
             for item in &payload.items {
+                let item = Item { batch, ..item.clone() };
+                if !wanted(payload.text.get(item.lines.clone()).unwrap_or_default(), &item) {
+                    continue;
+                }
                 if bytes + item.lines.len() > bytes_max && bytes > 0 {
                     requests.push(Request::new(&texts, std::mem::take(&mut items), level));
                     bytes = 0;
                 }
                 bytes += item.lines.len();
-                items.push(Item { batch, ..item.clone() });
+                items.push(item);
             }
         }
         if !items.is_empty() {
@@ -243,9 +284,12 @@ impl Request {
 
     /// The action line of an item.
     pub(super) fn action_line(&self, item: &Item) -> String {
-        let lines =
-            self.texts.get(item.batch).and_then(|text| text.get(item.lines.clone())).unwrap_or_default();
-        String::from_utf8_lossy(lines.split(|byte| *byte == b'\n').next().unwrap_or_default()).into_owned()
+        action_line(self.line(item)).into_owned()
+    }
+
+    /// The lines of an item.
+    pub(super) fn line(&self, item: &Item) -> &[u8] {
+        self.texts.get(item.batch).and_then(|text| text.get(item.lines.clone())).unwrap_or_default()
     }
 
     /// A request for some of the items alone.
@@ -265,6 +309,11 @@ impl Request {
         let slice = |(batch, range): (usize, Range<usize>)| Some(self.texts.get(batch)?.slice(range));
         ranges.into_iter().filter_map(slice).collect()
     }
+}
+
+/// The first one of a document's lines.
+pub(super) fn action_line(lines: &[u8]) -> std::borrow::Cow<'_, str> {
+    String::from_utf8_lossy(lines.split(|byte| *byte == b'\n').next().unwrap_or_default())
 }
 
 fn gzip(slices: &[Bytes], level: u32) -> Bytes {

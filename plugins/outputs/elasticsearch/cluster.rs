@@ -13,6 +13,7 @@ use super::action::Facts;
 use super::nodes::Nodes;
 use super::product::Flavour;
 use super::setup::{Setup, SetupError};
+use super::sniffing::sniff;
 
 /// The shortest time between two probes of dead nodes.
 const RESURRECT_DELAY_MIN: Duration = Duration::from_millis(100);
@@ -22,32 +23,38 @@ pub(super) struct Cluster {
     pub(super) nodes: Arc<Nodes>,
     setup: Setup,
     resurrect_delay: Duration,
+    /// How often to ask for nodes, where that is wanted.
+    sniffing: Option<Duration>,
     /// Set once a first look was taken at all nodes.
     discovered: OnceCell<()>,
     /// Set once everything is in place for events.
     facts: OnceCell<Facts>,
-    resurrector: Mutex<Option<JoinHandle<()>>>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
     /// Whether dead letters are kept.
     keeps_letters: AtomicBool,
 }
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        if let Some(task) = self.resurrector.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            task.abort();
-        }
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner).drain(..).for_each(|task| task.abort());
     }
 }
 
 impl Cluster {
-    pub(super) fn new(nodes: Nodes, setup: Setup, resurrect_delay: Duration) -> Cluster {
+    pub(super) fn new(
+        nodes: Nodes,
+        setup: Setup,
+        resurrect_delay: Duration,
+        sniffing: Option<Duration>,
+    ) -> Cluster {
         Cluster {
             nodes: Arc::new(nodes),
             setup,
             resurrect_delay: resurrect_delay.max(RESURRECT_DELAY_MIN),
+            sniffing,
             discovered: OnceCell::new(),
             facts: OnceCell::new(),
-            resurrector: Mutex::new(None),
+            tasks: Mutex::default(),
             keeps_letters: AtomicBool::new(true),
         }
     }
@@ -59,10 +66,12 @@ impl Cluster {
     pub(super) async fn discover(&self, cx: &OutputContext) -> Result<(), StartError> {
         self.keeps_letters.store(cx.dead_letters.keeps_events(), Ordering::Relaxed);
         self.discovered.get_or_try_init(|| self.nodes.discover()).await.map_err(StartError)?;
-        let mut resurrector = self.resurrector.lock().unwrap_or_else(PoisonError::into_inner);
-        if resurrector.is_none() {
-            let task = Arc::clone(&self.nodes).resurrect(self.resurrect_delay);
-            *resurrector = Some(tokio::spawn(task.in_current_span()));
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+        if tasks.is_empty() {
+            let resurrect = Arc::clone(&self.nodes).resurrect(self.resurrect_delay);
+            tasks.push(tokio::spawn(resurrect.in_current_span()));
+            let sniffing = self.sniffing.map(|delay| sniff(Arc::clone(&self.nodes), delay));
+            tasks.extend(sniffing.map(|sniffing| tokio::spawn(sniffing.in_current_span())));
         }
         Ok(())
     }

@@ -3,17 +3,21 @@
 //! | answer | what happens |
 //! |---|---|
 //! | document: 200, 201 | done |
-//! | document: 409, or an error of `drop_error_types` | dropped, with a warning |
+//! | document: 409 on a `create` of our own making | done: an earlier request made it |
+//! | document: 409 else, or an error of `drop_error_types` | dropped, with a warning |
 //! | document: 400, 404, or one of `dlq_custom_codes` | dead letter |
+//! | document: refused because of its index | waits aside, see `quarantine`; 400 and 404 only where no dead letters are kept |
 //! | document: anything else | this document is sent again, for ever |
 //! | request: 413 | halved; one document alone is a dead letter |
-//! | request: any other error, or no answer | the request is sent again, for ever |
-//! | another number of outcomes than documents | the request is sent again, for ever |
+//! | request: any other error, or no answer | the request is sent again, for ever, as soon as a node is well |
+//! | another number of outcomes than documents | the same |
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ferrostash_event::Event;
+use ferrostash_net::http_client::HttpResponse;
 use ferrostash_plugin::{Backoff, Counter, OutputContext, OutputError, PluginMetrics};
 use http::header::{CONTENT_ENCODING, HeaderMap, HeaderName};
 use http::{HeaderValue, StatusCode};
@@ -21,24 +25,35 @@ use http::{HeaderValue, StatusCode};
 use super::action::Action;
 use super::answer::{Answer, Outcome};
 use super::bulk::{Item, Payload, Request, Shape};
-use super::nodes::{NoAnswer, Nodes};
+use super::nodes::{InUse, NoAnswer, Nodes};
+use super::quarantine::{Quarantine, is_of_index};
+use super::retry_after::retry_after;
 
 const EVENT_COUNT: HeaderName = HeaderName::from_static("x-elastic-event-count");
 const UNCOMPRESSED_LENGTH: HeaderName = HeaderName::from_static("x-elastic-uncompressed-request-length");
 const GZIP: HeaderValue = HeaderValue::from_static("gzip");
 /// What is shown of an answer in the log, in bytes.
 const LOGGED_BYTES_MAX: usize = 1024;
+/// Documents with these answers are dead letters.
+pub(super) const DEAD_LETTER_CODES: [u16; 2] = [400, 404];
 
 /// What the options say about answers.
 #[derive(Clone, Debug)]
 pub(super) struct Rules {
-    /// Statuses that make a dead letter of a document.
+    /// More statuses that make a dead letter of a document.
     pub(super) dead_letter_codes: Vec<u16>,
     pub(super) dropped_errors: Vec<String>,
     /// Errors that are not logged.
     pub(super) silent_errors: Vec<String>,
     pub(super) retry_first: Duration,
     pub(super) retry_max: Duration,
+}
+
+impl Rules {
+    /// The waits between repetitions.
+    pub(super) fn backoff(&self) -> Backoff {
+        Backoff::new(self.retry_first, self.retry_max)
+    }
 }
 
 /// What is counted.
@@ -48,9 +63,14 @@ pub(super) struct Counts {
     requests_with_errors: Arc<Counter>,
     requests_failures: Arc<Counter>,
     successes: Arc<Counter>,
+    /// Of the successes, those that an earlier request had made.
+    repeated: Arc<Counter>,
     dead_letters: Arc<Counter>,
     non_retryable: Arc<Counter>,
     retryable: Arc<Counter>,
+    /// 1 while the cluster does not accept who we are.
+    unauthorized: Arc<Counter>,
+    is_unauthorized: AtomicBool,
 }
 
 impl Counts {
@@ -61,9 +81,25 @@ impl Counts {
             requests_with_errors: counter("bulk_requests", "with_errors"),
             requests_failures: counter("bulk_requests", "failures"),
             successes: counter("documents", "successes"),
+            repeated: counter("documents", "repeated"),
             dead_letters: counter("documents", "dlq_routed"),
             non_retryable: counter("documents", "non_retryable_failures"),
             retryable: counter("documents", "retryable_failures"),
+            unauthorized: metrics.gauge(&["bulk_requests", "unauthorized"]),
+            is_unauthorized: AtomicBool::new(false),
+        }
+    }
+
+    /// Notes whether the cluster accepts who we are.
+    fn authorized(&self, status: StatusCode) {
+        let refused = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN].contains(&status);
+        if self.is_unauthorized.load(Ordering::Relaxed) == refused {
+            return;
+        }
+        self.is_unauthorized.store(refused, Ordering::Relaxed);
+        self.unauthorized.set(refused.into());
+        if !refused {
+            tracing::info!("Elasticsearch accepts the credentials again; delivery goes on");
         }
     }
 }
@@ -73,11 +109,36 @@ pub(super) struct Delivery<'d> {
     pub(super) nodes: &'d Nodes,
     pub(super) rules: &'d Rules,
     pub(super) counts: &'d Counts,
+    pub(super) quarantine: &'d Quarantine,
     /// The events of each batch, where they are still there.
     pub(super) events: Vec<Vec<&'d Event>>,
     pub(super) payloads: &'d [Arc<Payload>],
     pub(super) cx: &'d OutputContext,
     pub(super) backoff: Backoff,
+    /// Documents that their index keeps from being delivered.
+    pub(super) aside: Vec<Aside>,
+}
+
+/// A document that waits for its index.
+#[derive(Debug)]
+pub(super) struct Aside {
+    pub(super) item: Item,
+    /// What the cluster said; nothing where it was not asked.
+    pub(super) refusal: Option<Refusal>,
+}
+
+/// Why an index takes no documents.
+#[derive(Clone, Debug)]
+pub(super) struct Refusal {
+    pub(super) status: u16,
+    pub(super) error: String,
+}
+
+impl Refusal {
+    /// Whether such documents are dropped, or dead letters, in the end.
+    pub(super) fn is_for_good(&self) -> bool {
+        DEAD_LETTER_CODES.contains(&self.status)
+    }
 }
 
 /// How a request ended.
@@ -91,19 +152,36 @@ enum Sent {
     NoNode,
 }
 
+/// What becomes of a document.
+enum Fate {
+    Settled,
+    Again,
+    Aside,
+}
+
 impl Delivery<'_> {
-    /// Delivers the payloads of the batches; returns when each of their documents is settled.
+    /// Delivers the payloads of the batches; returns when each of their documents is settled or [aside](Self::aside).
+    /// Documents of an index that is in quarantine are set aside at once where `around_quarantine`.
     ///
     /// # Errors
     /// The grace time is over.
-    pub(super) async fn all(&mut self, shape: Shape) -> Result<(), OutputError> {
+    pub(super) async fn all(&mut self, shape: Shape, around_quarantine: bool) -> Result<(), OutputError> {
         for (batch, payload) in self.payloads.iter().enumerate() {
             for (event, reason) in &payload.unmappable {
                 self.counts.non_retryable.add(1);
                 self.dead_letter(batch, *event, reason).await;
             }
         }
-        let mut open = Request::all(self.payloads, shape);
+        let mut aside = Vec::new();
+        let around = around_quarantine && !self.quarantine.is_empty();
+        let mut open = Request::all(self.payloads, shape, |line, item| {
+            let stays_out = around && self.quarantine.holds(line);
+            if stays_out {
+                aside.push(Aside { item: item.clone(), refusal: None });
+            }
+            !stays_out
+        });
+        self.aside = aside;
         open.reverse();
         while let Some(request) = open.pop() {
             open.extend(self.attempt(request).await?);
@@ -138,7 +216,7 @@ impl Delivery<'_> {
                     "Encountered an unexpected error submitting a bulk request, will retry"
                 );
                 doubt(&mut request);
-                self.again(request).await
+                Ok(vec![request])
             }
             Sent::TooLarge => self.halve(request).await,
             Sent::Failed { in_doubt } => {
@@ -146,7 +224,7 @@ impl Delivery<'_> {
                 if in_doubt {
                     doubt(&mut request);
                 }
-                self.again(request).await
+                Ok(vec![request])
             }
             Sent::NoNode => {
                 self.counts.requests_failures.add(1);
@@ -164,8 +242,8 @@ impl Delivery<'_> {
     }
 
     async fn send(&self, request: &Request) -> Sent {
-        let answer = match self.nodes.bulk(headers(request), request.body().into()).await {
-            Ok(answer) => answer,
+        let (answer, node) = match self.nodes.bulk(headers(request), request.body().into()).await {
+            Ok(answered) => answered,
             Err(NoAnswer::NoNode) => return Sent::NoNode,
             Err(NoAnswer::Unreachable(error)) => {
                 tracing::error!(limited = true, %error, "Attempted to send a bulk request but Elasticsearch appears to be unreachable or down");
@@ -173,13 +251,23 @@ impl Delivery<'_> {
             }
         };
         self.cx.metrics.counter(&["bulk_requests", "responses", answer.status.as_str()]).add(1);
+        self.counts.authorized(answer.status);
+        if answer.status.is_success() {
+            let read = Answer::read(&answer.body, request.items.len());
+            match &read {
+                Answer::Unclear(_) => node.ails(None),
+                _ => node.is_well(),
+            }
+            return Sent::Answered(read);
+        }
+        self.failed(request, &answer, &node)
+    }
+
+    /// What follows from an answer that is an error as a whole.
+    fn failed(&self, request: &Request, answer: &HttpResponse, node: &InUse<'_>) -> Sent {
         let code = answer.status.as_u16();
         let documents = request.items.len();
-        if answer.status.is_success() {
-            return Sent::Answered(Answer::read(&answer.body, documents));
-        }
-        let body =
-            String::from_utf8_lossy(answer.body.get(..LOGGED_BYTES_MAX).unwrap_or(&answer.body)).into_owned();
+        let body = String::from_utf8_lossy(answer.body.get(..LOGGED_BYTES_MAX).unwrap_or(&answer.body));
         match answer.status {
             StatusCode::PAYLOAD_TOO_LARGE => {
                 let size = request.plain_len();
@@ -189,33 +277,31 @@ impl Delivery<'_> {
                     size,
                     "Bulk request rejected: `413 Payload Too Large`"
                 );
+                node.is_well();
                 return Sent::TooLarge;
             }
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => tracing::error!(
+                limited = true,
+                code,
+                %body,
+                "Elasticsearch refuses our credentials or privileges; events wait until it accepts them"
+            ),
             // Not an error: the cluster asks for time.
-            StatusCode::TOO_MANY_REQUESTS => {
-                tracing::debug!(
-                    code,
-                    body,
-                    "Encountered a retryable error (will retry with exponential backoff)"
-                );
-            }
-            _ => {
-                tracing::error!(
-                    limited = true,
-                    code,
-                    body,
-                    "Encountered a retryable error (will retry with exponential backoff)"
-                );
-            }
+            StatusCode::TOO_MANY_REQUESTS => tracing::debug!(
+                code,
+                %body,
+                "Encountered a retryable error (will retry with exponential backoff)"
+            ),
+            _ => tracing::error!(
+                limited = true,
+                code,
+                %body,
+                "Encountered a retryable error (will retry with exponential backoff)"
+            ),
         }
+        node.ails(retry_after(&answer.headers).map(|after| after.max(self.rules.retry_first)));
         // A gateway that gave up waiting has passed the request on.
         Sent::Failed { in_doubt: answer.status.is_server_error() }
-    }
-
-    /// Waits, then tries the same again.
-    async fn again(&mut self, request: Request) -> Result<Vec<Request>, OutputError> {
-        self.wait().await?;
-        Ok(vec![request])
     }
 
     async fn wait(&mut self) -> Result<(), OutputError> {
@@ -233,7 +319,8 @@ impl Delivery<'_> {
     ) -> Result<Vec<Request>, OutputError> {
         let mut rest = Vec::new();
         for (item, outcome) in request.items.iter().zip(outcomes) {
-            if self.settle(&request, item, &outcome).await {
+            let fate = self.settle(&request, item, &outcome).await;
+            if let Fate::Settled = fate {
                 continue;
             }
             self.counts.retryable.add(1);
@@ -242,9 +329,14 @@ impl Delivery<'_> {
                 tracing::info!(limited = true, code, error, "Retrying failed action");
             }
             // It was answered for: it is not there.
-            let mut open = item.clone();
-            open.is_doubtful = false;
-            rest.push(open);
+            let item = item.clone().answered();
+            match fate {
+                Fate::Aside => {
+                    let refusal = Refusal { status: outcome.status, error: outcome.error_text() };
+                    self.aside.push(Aside { item, refusal: Some(refusal) });
+                }
+                _ => rest.push(item),
+            }
         }
         if rest.is_empty() {
             self.backoff.reset();
@@ -255,42 +347,53 @@ impl Delivery<'_> {
             count = rest.len(),
             "Retrying individual bulk actions that failed or were rejected by the previous bulk request"
         );
-        self.again(request.only(rest)).await
+        self.wait().await?;
+        Ok(vec![request.only(rest)])
     }
 
     /// Whether a document is settled: accepted, dropped or dead-lettered.
-    async fn settle(&self, request: &Request, item: &Item, outcome: &Outcome) -> bool {
+    async fn settle(&self, request: &Request, item: &Item, outcome: &Outcome) -> Fate {
         let code = outcome.status;
-        if [200, 201].contains(&code) || self.is_own_duplicate(item, code) {
+        let is_repeated = is_own_duplicate(item, code);
+        if [200, 201].contains(&code) || is_repeated {
             self.counts.successes.add(1);
-            return true;
+            self.counts.repeated.add(is_repeated.into());
+            return Fate::Settled;
         }
         let is_dropped_error =
             outcome.error_type().is_some_and(|kind| self.rules.dropped_errors.iter().any(|k| k == kind));
         if code == StatusCode::CONFLICT || is_dropped_error {
-            self.counts.non_retryable.add(1);
-            self.cx.metrics.events_rejected.add(1);
-            if self.is_logged(outcome) {
-                let (action, error) = (request.action_line(item), outcome.error_text());
-                tracing::warn!(limited = true, code, action, error, "Failed action");
-            }
-            return true;
+            self.drop_one(request.action_line(item), code, &outcome.error_text(), self.is_logged(outcome));
+            return Fate::Settled;
         }
-        if !self.rules.dead_letter_codes.contains(&code) {
-            return false;
+        let is_standard = DEAD_LETTER_CODES.contains(&code);
+        let is_letter = is_standard || self.rules.dead_letter_codes.contains(&code);
+        let is_of_index = outcome.error_type().is_some_and(is_of_index);
+        // A dead letter is safe; without them the index gets a chance to come back.
+        let may_wait = !is_letter || (is_standard && !self.cx.dead_letters.keeps_events());
+        if is_of_index && may_wait && self.quarantine.takes(request.line(item), is_standard) {
+            return Fate::Aside;
         }
-        self.counts.dead_letters.add(1);
-        let (action, error) = (request.action_line(item), outcome.error_text());
-        let reason = format!(
-            "Could not index event to Elasticsearch. status: {code}, action: {action}, response: {error}"
-        );
-        self.dead_letter(item.batch, item.event, &reason).await;
-        true
+        if !is_letter {
+            return Fate::Again;
+        }
+        self.refuse(item, &request.action_line(item), code, &outcome.error_text()).await;
+        Fate::Settled
     }
 
-    /// Whether a conflict is with ourselves: the document was made by a request whose answer was lost.
-    fn is_own_duplicate(&self, item: &Item, code: u16) -> bool {
-        code == StatusCode::CONFLICT && item.is_doubtful && item.action == Action::Create
+    /// A document that can't be delivered, and that nobody will miss.
+    fn drop_one(&self, action: String, code: u16, error: &str, is_logged: bool) {
+        self.counts.non_retryable.add(1);
+        self.cx.metrics.events_rejected.add(1);
+        if is_logged {
+            tracing::warn!(limited = true, code, action, error, "Failed action");
+        }
+    }
+
+    /// Makes a dead letter of a document that the cluster has refused.
+    pub(super) async fn refuse(&self, item: &Item, action: &str, code: u16, error: &str) {
+        self.counts.dead_letters.add(1);
+        self.dead_letter(item.batch, item.event, &reason(action, code, error)).await;
     }
 
     fn is_logged(&self, outcome: &Outcome) -> bool {
@@ -300,14 +403,8 @@ impl Delivery<'_> {
     /// Two requests in place of one that is too large; a single document can't be delivered at all.
     async fn halve(&mut self, request: Request) -> Result<Vec<Request>, OutputError> {
         if let [item] = request.items.as_slice() {
-            self.counts.dead_letters.add(1);
-            let action = request.action_line(item);
-            let reason = format!(
-                "Could not index event to Elasticsearch. status: 413, action: {action}, response: payload_too_large, \
-                 {} bytes",
-                request.plain_len()
-            );
-            self.dead_letter(item.batch, item.event, &reason).await;
+            let error = format!("payload_too_large, {} bytes", request.plain_len());
+            self.refuse(item, &request.action_line(item), 413, &error).await;
             return Ok(Vec::new());
         }
         let (first, second) = request.items.split_at(request.items.len().div_ceil(2));
@@ -322,6 +419,29 @@ impl Delivery<'_> {
             self.cx.dead_letters.write(&payload.remains_of(event), reason).await;
         }
     }
+}
+
+/// Makes a dead letter of an event whose document the cluster has refused.
+pub(super) async fn refuse(
+    counts: &Counts,
+    cx: &OutputContext,
+    event: &Event,
+    action: &str,
+    refusal: &Refusal,
+) {
+    counts.dead_letters.add(1);
+    cx.metrics.events_rejected.add(1);
+    cx.dead_letters.write(event, &reason(action, refusal.status, &refusal.error)).await;
+}
+
+fn reason(action: &str, code: u16, error: &str) -> String {
+    format!("Could not index event to Elasticsearch. status: {code}, action: {action}, response: {error}")
+}
+
+/// Whether a conflict is with ourselves: an earlier request made the document, and its answer was lost; or a delivery before
+/// a restart did, where the id says where the event was read.
+fn is_own_duplicate(item: &Item, code: u16) -> bool {
+    code == StatusCode::CONFLICT && item.action == Action::Create && (item.is_doubtful || item.has_derived_id)
 }
 
 fn headers(request: &Request) -> HeaderMap {

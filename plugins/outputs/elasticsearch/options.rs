@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ferrostash_conf::{ConfValue, OptionEnum, Options, Password, Spanned, Uri};
+use ferrostash_conf::{ConfValue, OptionEnum, Options, Password, Uri};
 use ferrostash_event::{FieldRef, Template};
 
 /// Indexes events into Elasticsearch or OpenSearch, in bulk.
@@ -38,7 +38,9 @@ pub(crate) struct ElasticsearchOptions {
     pub(crate) api_key: Option<Password>,
     /// `user:password`, as Elastic Cloud shows it.
     pub(crate) cloud_auth: Option<Password>,
-    /// Id of the document; without it the cluster makes one, and a repeated request can make a document twice.
+    /// Id of the document. `auto` makes it from the place that the event was read at (file and position, topic and offset),
+    /// where there is one, so that an event that is delivered again makes no second document. Data streams do so by
+    /// themselves. An empty text leaves ids to the cluster, as other outputs do without the option.
     pub(crate) document_id: Option<Template>,
     /// Path in front of every request, for a cluster behind a proxy. Hosts that have a path of their own keep it.
     pub(crate) path: Option<String>,
@@ -79,15 +81,14 @@ pub(crate) struct ElasticsearchOptions {
     /// Cipher suites by their Java names, preferred first.
     #[option(list)]
     pub(crate) ssl_cipher_suites: Option<Vec<String>>,
-    /// Finding nodes by asking the cluster; only `false` is possible yet.
+    /// Whether to ask the cluster for its nodes, and go on with those; nodes that are only masters are left out.
     #[option(default = false)]
-    pub(crate) sniffing: Spanned<bool>,
-    /// Seconds between two times of sniffing.
-    #[option(unsupported = "nodes are not looked for (sniffing); list them in `hosts`", kind = "number")]
-    pub(crate) sniffing_delay: (),
-    /// Path to ask for nodes.
-    #[option(unsupported = "nodes are not looked for (sniffing); list them in `hosts`", kind = "string")]
-    pub(crate) sniffing_path: (),
+    pub(crate) sniffing: bool,
+    /// Seconds between two times of asking.
+    #[option(default = 5)]
+    pub(crate) sniffing_delay: f64,
+    /// Path to ask for nodes, instead of `path` and `_nodes/http`.
+    pub(crate) sniffing_path: Option<String>,
     /// HTTP proxy, `http://[user:password@]host:port`.
     pub(crate) proxy: Option<Uri>,
     /// Seconds that a request may take.

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use ferrostash_conf::{Diagnostics, OptionsDef, Protocol, SourceMap, Statement, grammar, lower};
 use ferrostash_doubles::elasticsearch::{Elasticsearch as Double, Reply, root as elasticsearch};
-use ferrostash_event::{Event, Selection};
+use ferrostash_event::{Event, Origin, Selection};
 use ferrostash_net::listener::{Listener, ListenerOptions};
 use ferrostash_net::testing::Authority;
 use ferrostash_plugin::testing::{Harness, OutputHarness, event};
-use ferrostash_plugin::{Ecs, FilteredBatch, OutputBatch, OutputError, PluginMetrics};
+use ferrostash_plugin::{AckTracker, Ecs, FilteredBatch, OutputBatch, OutputError, PluginMetrics};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -219,6 +219,324 @@ async fn failed_requests_are_sent_again_whole() {
     assert_eq!(count(&output.context.metrics, &["bulk_requests", "failures"]), 6);
     assert_eq!(count(&output.context.metrics, &["bulk_requests", "responses", "503"]), 1);
     assert!(output.dead_letters.all().is_empty());
+}
+
+/// A batch whose settling can be watched.
+async fn watched(events: Vec<Event>) -> (AckTracker<u32>, OutputBatch) {
+    let mut tracker = AckTracker::new(1);
+    let acks = vec![tracker.issue(1).await];
+    let all = Selection::all(events.len());
+    (tracker, OutputBatch::new(Arc::new(FilteredBatch::new(events, acks)), all))
+}
+
+async fn settled(tracker: &mut AckTracker<u32>) -> Option<u32> {
+    tokio::time::timeout(Duration::from_secs(10), tracker.next_settled()).await.expect("never settled")
+}
+
+fn to(index: &str, message: &str) -> Event {
+    event(&json!({"to": index, "message": message}).to_string())
+}
+
+#[tokio::test]
+async fn an_index_that_takes_nothing_holds_up_only_its_own_documents() {
+    for (status, kind) in [
+        (403, "cluster_block_exception"),
+        (429, "cluster_block_exception"),
+        (403, "security_exception"),
+        (503, "unavailable_shards_exception"),
+    ] {
+        let double = Double::start();
+        double.refuse_index("bad", Some((status, kind)));
+        let mut output = output(&double, "index => '%{to}'");
+        output.output.start(&output.context).await.unwrap();
+        let (mut tracker, first) = watched(vec![to("good", "a"), to("bad", "b"), to("good", "c")]).await;
+        // Returns at once; what waits has not been acknowledged.
+        output.output.write(&[first], &output.context).await.unwrap();
+        assert_eq!(double.kept(), ["a", "c"], "{kind}");
+        assert_eq!(output.context.metrics.gauge(&["quarantine", "documents"]).get(), 1);
+        assert_eq!(output.context.metrics.gauge(&["quarantine", "indices"]).get(), 1);
+        assert_eq!(tracker.settled(), None);
+        // What comes for it later goes there without being sent.
+        let more: Vec<Event> =
+            (0..50).flat_map(|n| [to("bad", &format!("b{n}")), to("good", &format!("g{n}"))]).collect();
+        let (mut later, more) = watched(more).await;
+        let sent = double.bulks().len();
+        output.output.write(&[more], &output.context).await.unwrap();
+        let (bulks, good) = (double.bulks(), |index: &String| index == "good");
+        let direct = bulks[sent..].iter().find(|bulk| bulk.lines.len() > 1).unwrap();
+        assert_eq!((direct.lines.len(), direct.indices().iter().all(good)), (50, true));
+        assert_eq!(output.context.metrics.gauge(&["quarantine", "documents"]).get(), 51);
+        double.refuse_index("bad", None);
+        assert_eq!((settled(&mut tracker).await, settled(&mut later).await), (Some(1), Some(1)));
+        let state = double.state();
+        let probes = state.bulks.iter().filter(|bulk| bulk.indices() == ["bad"]).count();
+        assert!(probes >= 1 && state.documents.duplicates() == 0, "{probes}");
+        assert_eq!(state.documents.all().len(), 103);
+        drop(state);
+        output.output.close(&output.context).await;
+        assert_eq!(output.context.metrics.gauge(&["quarantine", "indices"]).get(), 0);
+        assert_eq!(count(&output.context.metrics, &["documents", "successes"]), 103);
+        assert!(output.dead_letters.all().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn an_index_is_asked_by_one_document_at_a_time_and_ever_more_rarely() {
+    let double = Double::start();
+    double.refuse_index("bad", Some((403, "cluster_block_exception")));
+    let text = format!(
+        "elasticsearch {{ hosts => '127.0.0.1:{}' manage_template => false index => bad retry_initial_interval => 0.05
+         retry_max_interval => 0.4 }}",
+        double.port
+    );
+    let mut output = Harness::new(PLUGINS).output(&text).unwrap();
+    output.output.start(&output.context).await.unwrap();
+    let events = (0..20).map(|n| to("bad", &n.to_string())).collect();
+    let (mut tracker, batch) = watched(events).await;
+    output.output.write(&[batch], &output.context).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    let bulks = double.bulks();
+    // After 50, 100, 200 and 400 ms.
+    assert!((4..=6).contains(&bulks.len()), "{}", bulks.len());
+    assert!(bulks[1..].iter().all(|bulk| bulk.lines.len() == 1));
+    let waits: Vec<_> = bulks.windows(2).map(|pair| pair[1].at - pair[0].at).collect();
+    assert!(waits.is_sorted() && waits[2] > Duration::from_millis(150), "{waits:?}");
+    double.refuse_index("bad", None);
+    assert_eq!(settled(&mut tracker).await, Some(1));
+    assert_eq!(double.kept(), (0..20).map(|n| n.to_string()).collect::<Vec<_>>(), "in their order");
+}
+
+#[tokio::test]
+async fn what_waits_for_an_index_is_abandoned_when_the_grace_time_is_over() {
+    let double = Double::start();
+    double.refuse_index("bad", Some((403, "cluster_block_exception")));
+    let mut output = output(&double, "index => '%{to}'");
+    output.output.start(&output.context).await.unwrap();
+    let (mut tracker, batch) = watched(vec![to("bad", "a"), to("good", "b")]).await;
+    output.output.write(&[batch], &output.context).await.unwrap();
+    let shutdown = output.context.shutdown.clone();
+    shutdown.stop();
+    let abandon = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(!double.kept().is_empty());
+        shutdown.abandon();
+    };
+    tokio::join!(output.output.close(&output.context), abandon);
+    assert!(tracker.settled().is_none() && tracker.is_abandoned());
+    assert_eq!(double.kept(), ["b"]);
+}
+
+#[tokio::test]
+async fn closed_and_missing_indices_make_dead_letters_or_get_their_time() {
+    for (status, kind) in [(400, "index_closed_exception"), (404, "index_not_found_exception")] {
+        let double = Double::start();
+        double.refuse_index("bad", Some((status, kind)));
+        // With a dead letter queue: at once, as in Logstash.
+        let mut keeping = output(&double, "index => '%{to}'");
+        keeping.output.start(&keeping.context).await.unwrap();
+        let (mut tracker, batch) = watched(vec![to("bad", "a"), to("good", "b")]).await;
+        keeping.output.write(&[batch], &keeping.context).await.unwrap();
+        assert_eq!((tracker.settled(), keeping.dead_letters.all().len()), (Some(1), 1));
+
+        // Without one the index has a little time to come back; then they are dropped, as in Logstash.
+        let mut dropping = output(&double, "index => '%{to}'");
+        dropping.dead_letters.keep_no_events();
+        dropping.output.start(&dropping.context).await.unwrap();
+        let (mut tracker, batch) = watched(vec![to("bad", "c")]).await;
+        dropping.output.write(&[batch], &dropping.context).await.unwrap();
+        assert!(dropping.dead_letters.all().is_empty());
+        assert_eq!(settled(&mut tracker).await, Some(1));
+        let letters = dropping.dead_letters.all();
+        assert!(letters.len() == 1 && letters[0].1.contains(kind), "{letters:?}");
+        // From then on at once.
+        let (mut tracker, batch) = watched(vec![to("bad", "d")]).await;
+        dropping.output.write(&[batch], &dropping.context).await.unwrap();
+        assert_eq!((tracker.settled(), dropping.dead_letters.all().len()), (Some(1), 2));
+    }
+}
+
+#[tokio::test]
+async fn a_write_waits_when_too_much_waits_for_indices() {
+    let double = Double::start();
+    double.refuse_index("bad", Some((403, "cluster_block_exception")));
+    let mut output = output(&double, "index => '%{to}' compression_level => 0");
+    output.output.start(&output.context).await.unwrap();
+    let big = "x".repeat(15 * 1024 * 1024);
+    let batch = |n: u32| {
+        let events = vec![to("bad", &format!("{n}{big}"))];
+        OutputBatch::new(Arc::new(FilteredBatch::new(events, Vec::new())), Selection::all(1))
+    };
+    for n in 0..4 {
+        output.output.write(&[batch(n)], &output.context).await.unwrap();
+    }
+    let fifth = [batch(4)];
+    let held = output.context.metrics.gauge(&["quarantine", "documents"]);
+    {
+        let mut fifth = output.output.write(&fifth, &output.context);
+        let waits = tokio::time::timeout(Duration::from_millis(200), &mut fifth).await;
+        assert!(waits.is_err() && held.get() == 4, "{waits:?} {}", held.get());
+        double.refuse_index("bad", None);
+        fifth.await.unwrap();
+    }
+    output.output.close(&output.context).await;
+    assert_eq!((double.kept().len(), held.get()), (5, 0));
+}
+
+#[tokio::test]
+async fn repeated_events_with_an_origin_make_no_second_document() {
+    let read = |message: &str, place: u64| {
+        let mut event = event(&json!({"message": message}).to_string());
+        event.set_origin(Some(Origin::new(7, place, message.as_bytes())));
+        event
+    };
+    let batch = || {
+        let events = vec![read("a", 0), read("b", 2), event(r#"{"message":"c"}"#)];
+        OutputBatch::new(Arc::new(FilteredBatch::new(events, Vec::new())), Selection::all(3))
+    };
+    for (text, action) in [
+        ("", "create"),
+        ("data_stream_dataset => web document_id => auto", "create"),
+        ("index => 'i' document_id => auto action => create", "create"),
+        ("index => 'i' document_id => auto", "index"),
+    ] {
+        let double = Double::start();
+        let mut output = output(&double, text);
+        output.output.start(&output.context).await.unwrap();
+        output.output.write(&[batch()], &output.context).await.unwrap();
+        let id = Origin::new(7, 0, b"a").id();
+        assert_eq!(double.bulks()[0].lines[0].0[action]["_id"], id, "{text}");
+        assert!(double.bulks()[0].lines[2].0[action].get("_id").is_none(), "no origin, no id");
+        // A restart reads them again.
+        output.output.write(&[batch()], &output.context).await.unwrap();
+        let documents = double.documents();
+        assert_eq!(documents.iter().filter(|stored| stored.has_own_id).count(), 2, "{text}");
+        assert_eq!(documents.len(), 4, "{text}: what has no origin comes twice");
+        let repeated = count(&output.context.metrics, &["documents", "repeated"]);
+        assert_eq!(repeated, if action == "create" { 2 } else { 0 });
+        assert_eq!(count(&output.context.metrics, &["documents", "successes"]), 6);
+        assert_eq!(count(&output.context.metrics, &["documents", "non_retryable_failures"]), 0);
+    }
+    let double = Double::start();
+    let mut output = output(&double, "document_id => ''");
+    output.output.start(&output.context).await.unwrap();
+    output.output.write(&[batch()], &output.context).await.unwrap();
+    assert!(double.documents().iter().all(|stored| !stored.has_own_id), "switched off");
+}
+
+#[tokio::test]
+async fn a_conflict_with_the_ids_of_others_is_one() {
+    let double = Double::start();
+    let mut output = output(&double, "index => 'i' action => create document_id => '%{message}'");
+    deliver(&mut output, &["a"]).await;
+    deliver(&mut output, &["a"]).await;
+    assert_eq!(count(&output.context.metrics, &["documents", "non_retryable_failures"]), 1);
+    assert_eq!(count(&output.context.metrics, &["documents", "repeated"]), 0);
+    assert_eq!(double.documents().len(), 1);
+}
+
+#[tokio::test]
+async fn credentials_that_expire_make_events_wait_and_heal_without_a_restart() {
+    for status in [401, 403] {
+        let double = Double::start();
+        let mut output = output(&double, "index => 'i'");
+        deliver(&mut output, &["a"]).await;
+        double.state().everything = Some(status);
+        let refused = output.context.metrics.gauge(&["bulk_requests", "unauthorized"]);
+        let batches = [batch(&["b", "c"])];
+        let heal = async {
+            while refused.get() == 0 || double.bulks().len() < 6 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            double.state().everything = None;
+        };
+        let (written, ()) = tokio::join!(output.output.write(&batches, &output.context), heal);
+        written.unwrap();
+        assert_eq!((double.kept(), refused.get()), (vec!["a".into(), "b".into(), "c".into()], 0));
+        assert!(output.dead_letters.all().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_hurt_gets_one_request_at_a_time() {
+    let double = Double::start();
+    let text = format!(
+        "elasticsearch {{ hosts => '127.0.0.1:{}' manage_template => false index => 'i' retry_initial_interval => 0.05
+         retry_max_interval => 0.2 }}",
+        double.port
+    );
+    let built = Harness::new(PLUGINS).build(ferrostash_conf::PluginKind::Output, &text).unwrap();
+    let ferrostash_plugin::Maker::Output { factory, .. } = built.maker else { panic!("not an output") };
+    let context = output(&double, "index => 'i'").context;
+    double.state().always = Some(Reply::Status(503));
+    let writers = (0..8).map(|n| {
+        let (mut output, context) = (factory.for_worker(), context.clone());
+        tokio::spawn(async move {
+            output.start(&context).await.unwrap();
+            let batches = [batch(&[&n.to_string()])];
+            output.write(&batches, &context).await.unwrap();
+        })
+    });
+    let writers: Vec<_> = writers.collect();
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    {
+        let mut state = double.state();
+        // All come at once, before anything is known; then one at a time, after 50, 100, 200, 200… ms.
+        assert!(state.bulks.len() <= 8 + 6, "{}", state.bulks.len());
+        state.bulks_at_once_max = 0;
+        state.always = None;
+    }
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    let mut kept = double.kept();
+    kept.sort();
+    assert_eq!(kept, (0..8).map(|n| n.to_string()).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn retry_after_is_kept_to() {
+    let double = Double::start();
+    let date = "Thu, 01 Jan 2015 00:00:00 GMT".to_owned();
+    double.script([
+        Reply::StatusAfter(503, "1".into()),
+        Reply::StatusAfter(429, date),
+        Reply::StatusAfter(429, "soon".into()),
+    ]);
+    deliver(&mut output(&double, "index => 'i'"), &["a"]).await;
+    let bulks = double.bulks();
+    let waits: Vec<_> = bulks.windows(2).map(|pair| pair[1].at - pair[0].at).collect();
+    assert!(waits[0] >= Duration::from_millis(990), "{waits:?}");
+    assert!(waits[1] < Duration::from_millis(900) && waits[2] < Duration::from_millis(900), "{waits:?}");
+    assert_eq!(double.kept(), ["a"]);
+}
+
+#[tokio::test]
+async fn a_service_that_hangs_is_left_and_nothing_is_lost() {
+    let double = Double::start();
+    double.script([Reply::Hang]);
+    deliver(&mut output(&double, "index => 'i' timeout => 0.2"), &["a", "b"]).await;
+    assert_eq!(double.kept(), ["a", "b"]);
+}
+
+#[tokio::test]
+async fn nodes_are_found_by_sniffing() {
+    let (first, second) = (Double::start(), Double::start());
+    let node = |roles: &[&str], port: u16| json!({"roles": roles, "http": {"publish_address": format!("127.0.0.1:{port}")}});
+    let nodes = json!({"nodes": {"m": node(&["master"], first.port), "d": node(&["data"], second.port)}});
+    first.state().bodies.insert("/_nodes/http".into(), nodes.clone());
+    let mut output = output(&first, "index => 'i' sniffing => true sniffing_delay => 0.1");
+    tokio::time::timeout(Duration::from_secs(10), async {
+        while second.kept().is_empty() {
+            deliver(&mut output, &["a"]).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+    .expect("the second node was not found");
+    // The second one has no answer to the question: the nodes stay.
+    let sent = first.bulks().len();
+    deliver(&mut output, &["b"]).await;
+    assert_eq!((first.bulks().len(), second.kept().last().map(String::as_str)), (sent, Some("b")));
 }
 
 #[tokio::test]
@@ -570,7 +888,6 @@ fn what_can_not_work_is_refused_when_it_is_read() {
             "index => 'i' data_stream_type => logs",
             "Ambiguous configuration; data stream settings must not be present",
         ),
-        ("sniffing => true", "`sniffing` is not supported yet"),
         ("index => '%{+yyyy' ssl => true", "Set 'ssl_enabled' instead"),
         ("cacert => '/x'", "Set 'ssl_certificate_authorities' instead"),
         ("custom_headers => { 'a b' => 'c' }", "is no name of a header"),

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ferrostash_conf::{ConfValue, Options, Password, Spanned, Uri};
+use ferrostash_conf::{ConfValue, Options, Password, Uri};
 use ferrostash_event::{FieldRef, Template};
 
 use super::auth_type::AuthType;
@@ -99,15 +99,14 @@ pub(crate) struct OpenSearchOptions {
     tls_certificate: Option<PathBuf>,
     /// Key of `tls_certificate`, PEM.
     tls_key: Option<PathBuf>,
-    /// Finding nodes by asking the cluster; only `false` is possible yet.
+    /// Whether the cluster is asked for its nodes, which then take the place of `hosts`.
     #[option(default = false)]
-    pub(super) sniffing: Spanned<bool>,
+    sniffing: bool,
     /// Seconds between two times of sniffing.
-    #[option(unsupported = "nodes are not looked for (sniffing); list them in `hosts`", kind = "number")]
-    sniffing_delay: (),
-    /// Path to ask for nodes.
-    #[option(unsupported = "nodes are not looked for (sniffing); list them in `hosts`", kind = "string")]
-    sniffing_path: (),
+    #[option(default = 5)]
+    sniffing_delay: f64,
+    /// Path to ask for nodes, instead of `path` and `_nodes/http`.
+    sniffing_path: Option<String>,
     /// HTTP proxy, `http://[user:password@]host:port`.
     proxy: Option<Uri>,
     /// Seconds that a request may take.
@@ -249,6 +248,9 @@ impl OpenSearchOptions {
         engine.ssl_keystore_password = self.keystore_password;
         engine.ssl_certificate = self.tls_certificate;
         engine.ssl_key = self.tls_key;
+        engine.sniffing = self.sniffing;
+        engine.sniffing_delay = self.sniffing_delay;
+        engine.sniffing_path = self.sniffing_path;
         engine.proxy = self.proxy;
         engine.timeout = self.timeout;
         engine.silence_errors_in_log = self.failure_type_logging_whitelist;

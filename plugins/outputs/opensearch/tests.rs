@@ -150,7 +150,6 @@ fn contradictions_are_refused() {
         ("tls_certificate => 'FILE'", r#""tls_key" is missing"#),
         ("tls_key => 'FILE'", r#""tls_certificate" is missing"#),
         ("document_type => 'a'", "OpenSearch 2 refuses documents with types"),
-        ("sniffing => true", "`sniffing` is not supported yet"),
         ("target_bulk_bytes => 0", "target_bulk_bytes"),
         ("data_stream => true", "data_stream"),
         ("action => 'update'", "needs a document_id"),
