@@ -5,7 +5,7 @@
 //! | `options`, `profile` | the options, and what differs from one product to another |
 //! | `address`, `cloud_id`, `authentication`, `connection` | from options to nodes, credentials and an HTTP client |
 //! | `nodes`, `product`, `sniffing` | which nodes there are, which are alive, and what they are |
-//! | `cluster`, `setup` | what all instances share; templates and life cycle |
+//! | `cluster`, `setup`, `template` | what all instances share; templates and life cycle |
 //! | `action`, `data_stream`, `repetition` | from an event to its lines in a bulk request |
 //! | `bulk` | batches in their wire form; requests, cut to size and accounted for |
 //! | `delivery`, `answer`, `retry_after` | sending, and what follows from each answer |
@@ -30,6 +30,7 @@ mod repetition;
 mod retry_after;
 mod setup;
 mod sniffing;
+mod template;
 #[cfg(test)]
 mod tests;
 
@@ -117,9 +118,6 @@ impl OutputPlugin for Elasticsearch {
         cx: &mut BuildContext<'_>,
     ) -> BuildResult<Self> {
         check_templates(&options, cx)?;
-        if options.manage_template == Some(true) && options.template.is_none() && cx.ecs.is_on() {
-            cx.warn("there is no default index template for ECS; `template` installs one of your own");
-        }
         if !options.failure_type_logging_whitelist.is_empty() {
             cx.warn("`failure_type_logging_whitelist` is deprecated; use `silence_errors_in_log`");
         }

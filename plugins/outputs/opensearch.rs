@@ -46,9 +46,6 @@ impl OutputPlugin for OpenSearch {
         _: Arc<dyn CodecFactory>,
         cx: &mut BuildContext<'_>,
     ) -> BuildResult<Self> {
-        if options.template.is_none() && options.manage_template == Some(true) && cx.ecs.is_on() {
-            cx.warn("there is no default index template for ECS; `template` installs one of your own");
-        }
         options.check().map_err(|reason| cx.refuse(reason))?;
         let signer = signer(options.auth_type.take(), &mut options).map_err(|reason| cx.refuse(reason))?;
         let profile = Profile {

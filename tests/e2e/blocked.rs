@@ -59,7 +59,10 @@ fn others_need_not_wait(service: &Service, blocked: &str, open: impl FnOnce()) {
         let line = |n| indices.iter().map(move |index| json!({"index": index, "n": n}));
         numbers.flat_map(line).collect()
     };
-    let output = service.output(r#"index => "%{index}" document_id => "%{n}" manage_template => false"#);
+    // Where no dead letters are kept, an index that is closed is waited for as long as `retry_max_interval`.
+    let options =
+        r#"index => "%{index}" document_id => "%{n}" manage_template => false retry_max_interval => 60"#;
+    let output = service.output(options);
     let mut pipeline = Pipeline::start(&output, lines(0..EACH));
     // All of those that came before, and more that come after the output knows.
     for end in [EACH, 2 * EACH] {

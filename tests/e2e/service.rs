@@ -167,14 +167,20 @@ impl Service {
 
     /// How many documents an index has, or those of a pattern have together; 0 where there is none.
     pub(crate) fn count(&self, index: &str) -> u64 {
-        let path = format!("/{index}/_refresh?ignore_unavailable=true");
-        self.call("POST", &path, None);
-        self.call("GET", &format!("/{index}/_count?ignore_unavailable=true"), None)["count"].as_u64().unwrap()
+        self.call("POST", &format!("/{index}/_refresh?ignore_unavailable=true"), None);
+        let path = format!("/{index}/_count?ignore_unavailable=true");
+        match self.request("GET", &path, None).unwrap() {
+            // It is just being made.
+            (503, _) => 0,
+            (200, body) => serde_json::from_str::<Value>(&body).unwrap()["count"].as_u64().unwrap(),
+            other => panic!("{path}: {other:?}"),
+        }
     }
 
     /// An output to it: with these options, and those that let nothing wait for long.
     pub(crate) fn output(&self, options: &str) -> String {
-        let quick = "retry_initial_interval => 0.2 retry_max_interval => 1 resurrect_delay => 1";
+        let longest = if options.contains("retry_max_interval") { "" } else { "retry_max_interval => 1" };
+        let quick = format!("retry_initial_interval => 0.2 {longest} resurrect_delay => 1");
         format!("{} {{ hosts => [\"{}\"] {quick} {options} }}", self.kind.name(), self.url())
     }
 }

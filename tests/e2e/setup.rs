@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::pipeline::Pipeline;
-use crate::service::Kind;
+use crate::service::{Kind, Service};
 
 #[test]
 #[ignore = "needs java and maven: cargo test --test e2e -- --ignored"]
@@ -18,7 +18,39 @@ fn the_default_template_is_in_elasticsearch() {
     fields_are_as_in_the_template(&service);
 }
 
-fn fields_are_as_in_the_template(service: &crate::service::Service) {
+#[test]
+#[ignore = "needs java and maven: cargo test --test e2e -- --ignored"]
+fn both_kinds_of_templates_are_in_opensearch() {
+    let service = Kind::OpenSearch.shared();
+    let output = service.output("ecs_compatibility => disabled");
+    Pipeline::start(&output, [json!({"message": "a", "other": "b"})]).finish(1);
+    let installed = service.call("GET", "/_template/logstash", None);
+    assert_eq!(installed["logstash"]["index_patterns"], json!(["logstash-*"]));
+    fields_are_as_in_the_template(&service);
+
+    let output = service.output("ecs_compatibility => v8 legacy_template => false");
+    Pipeline::start(&output, [json!({"source": {"ip": "192.0.2.1"}})]).finish(1);
+    let installed = service.call("GET", "/_index_template/ecs-logstash", None);
+    assert_eq!(installed["index_templates"][0]["index_template"]["priority"], 10);
+    let answer = service.call("GET", "/ecs-logstash-*/_mapping", None);
+    let mapping = answer.as_object().unwrap().values().next().unwrap();
+    assert_eq!(mapping["mappings"]["properties"]["source"]["properties"]["ip"], json!({"type": "ip"}));
+}
+
+#[test]
+#[ignore = "needs java and maven: cargo test --test e2e -- --ignored"]
+fn an_opensearch_that_calls_itself_seven() {
+    let service = Service::start(Kind::OpenSearch, &["--as-es7"]);
+    assert_eq!(service.call("GET", "/", None)["version"]["number"], "7.10.2");
+    // Both outputs know it, and neither sends document types.
+    let own = service.output(r#"index => "own" document_id => "%{n}""#);
+    let other = service.output(r#"index => "other" document_id => "%{n}""#);
+    let outputs = format!("{own} {}", other.replacen("opensearch", "elasticsearch", 1));
+    Pipeline::start(&outputs, (0..100).map(|n| json!({"n": n}))).finish(100);
+    assert_eq!((service.count("own"), service.count("other")), (100, 100));
+}
+
+fn fields_are_as_in_the_template(service: &Service) {
     let answer = service.call("GET", "/logstash-*/_mapping", None);
     let (index, mapping) = answer.as_object().unwrap().iter().next().unwrap();
     let fields = &mapping["mappings"]["properties"];

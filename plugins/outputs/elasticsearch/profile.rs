@@ -19,7 +19,7 @@ pub(crate) struct Profile {
     pub(crate) product: &'static str,
     /// Which clusters are written to.
     pub(crate) recognition: Recognition,
-    /// Priority and version of the default composable template.
+    /// Priority and version of the default composable template; above those that come with the cluster.
     pub(crate) template_marks: (u32, u32),
     /// A request is no larger than this, in bytes before compression, unless one document is.
     pub(crate) request_bytes_max: usize,

@@ -25,8 +25,8 @@ use super::Kit;
 use super::bulk::{Item, Payload, action_line};
 use super::delivery::{Delivery, Refusal, refuse};
 
-/// What waits for indices, in bytes of requests.
-pub(super) const QUARANTINE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// What waits for indices, in bytes of requests; tests fill it up.
+pub(super) const QUARANTINE_BYTES_MAX: usize = if cfg!(test) { 1 << 20 } else { 64 << 20 };
 /// A document counts for at least this many bytes.
 const UNIT: usize = 1024;
 /// Indices that are looked after at a time; documents for others are repeated in the ordinary way.

@@ -15,6 +15,7 @@ use super::nodes::{NoAnswer, Nodes};
 use super::options::{ElasticsearchOptions, TemplateApi};
 use super::product::{Flavour, Product};
 use super::profile::Profile;
+use super::template::default_template;
 
 /// The policy that is made when it is not there.
 const DEFAULT_POLICY: &str = "logstash-policy";
@@ -36,7 +37,7 @@ struct IndexTemplate {
     default_name: &'static str,
     api: TemplateApi,
     overwrite: bool,
-    /// The user's own; otherwise the default one, if there is one.
+    /// The user's own; otherwise the default one.
     own: Option<Value>,
     /// Priority and version of the default composable one.
     marks: (u32, u32),
@@ -151,13 +152,8 @@ impl IndexTemplate {
         ilm: Option<&LifeCycle>,
     ) -> Result<(), SetupError> {
         let is_composable = self.is_composable(product)?;
-        let default = || self.default_template(is_composable, ilm.is_some());
-        let Some(mut template) = self.own.clone().or_else(default) else {
-            tracing::debug!(
-                "There is no default index template for ECS; `template` installs one of your own"
-            );
-            return Ok(());
-        };
+        let default = || default_template(self.ecs, product, is_composable.then_some(self.marks));
+        let mut template = self.own.clone().unwrap_or_else(default);
         if let Some(ilm) = ilm {
             ilm.add_to(&mut template, is_composable);
         }
@@ -194,48 +190,6 @@ impl IndexTemplate {
             // OpenSearch counts its versions anew.
             (TemplateApi::Auto, flavour) => Ok(flavour == Flavour::OpenSearch || product.major() >= 8),
         }
-    }
-
-    /// Logstash's template for its own index without ECS. With ECS there is none, but for what a life cycle needs.
-    fn default_template(&self, is_composable: bool, ilm: bool) -> Option<Value> {
-        if self.ecs.is_on() {
-            return ilm.then(|| if is_composable { json!({"priority": 200}) } else { json!({}) });
-        }
-        let text = |more: Value| {
-            let mut mapping = json!({"type": "text", "norms": false});
-            if let (Some(mapping), Value::Object(more)) = (mapping.as_object_mut(), more) {
-                mapping.extend(more);
-            }
-            mapping
-        };
-        let keyword = json!({"fields": {"keyword": {"type": "keyword", "ignore_above": 256}}});
-        let geo = json!({
-            "ip": {"type": "ip"},
-            "location": {"type": "geo_point"},
-            "latitude": {"type": "half_float"},
-            "longitude": {"type": "half_float"}
-        });
-        let settings = json!({"index.refresh_interval": "5s", "number_of_shards": 1});
-        let mappings = json!({
-            "dynamic_templates": [
-                {"message_field": {"path_match": "message", "match_mapping_type": "string", "mapping": text(json!({}))}},
-                {"string_fields": {"match": "*", "match_mapping_type": "string", "mapping": text(keyword)}}
-            ],
-            "properties": {
-                "@timestamp": {"type": "date"},
-                "@version": {"type": "keyword"},
-                "geoip": {"dynamic": true, "properties": geo}
-            }
-        });
-        let mut template = json!({"settings": settings, "mappings": mappings});
-        if is_composable {
-            template = json!({"template": template, "priority": self.marks.0});
-        }
-        if let Some(template) = template.as_object_mut() {
-            template.insert("index_patterns".into(), json!("logstash-*"));
-            template.insert("version".into(), json!(if is_composable { self.marks.1 } else { 60001 }));
-        }
-        Some(template)
     }
 }
 

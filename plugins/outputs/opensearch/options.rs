@@ -152,13 +152,13 @@ pub(crate) struct OpenSearchOptions {
     /// Document type.
     #[option(unsupported = "OpenSearch 2 refuses documents with types; leave it out", kind = "string")]
     document_type: (),
-    /// Whether an index template is installed at the start: that of `template`, or without ECS a default one.
-    #[option(default_text = "true")]
-    pub(super) manage_template: Option<bool>,
+    /// Whether an index template is installed at the start: that of `template`, or a default one.
+    #[option(default = true)]
+    manage_template: bool,
     /// Name of the index template; by default `logstash`, with ECS `ecs-logstash`.
     template_name: Option<String>,
     /// File of the index template, JSON.
-    pub(super) template: Option<PathBuf>,
+    template: Option<PathBuf>,
     /// Whether a template of that name is replaced.
     #[option(default = false)]
     template_overwrite: bool,
@@ -267,7 +267,7 @@ impl OpenSearchOptions {
         engine.data_stream = Some(DataStreamChoice::False);
         engine.action = self.action;
         engine.index = self.index;
-        engine.manage_template = Some(self.manage_template.unwrap_or(true));
+        engine.manage_template = Some(self.manage_template);
         engine.template_name = self.template_name;
         engine.template = self.template;
         engine.template_overwrite = Some(self.template_overwrite);
