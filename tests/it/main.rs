@@ -13,6 +13,7 @@ mod api;
 mod bad_input;
 mod check;
 mod cli;
+mod elasticsearch;
 mod harness;
 mod run;
 mod samples;

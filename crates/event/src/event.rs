@@ -631,6 +631,12 @@ impl Event {
         }
     }
 
+    /// Says that nothing of the arena is waste.
+    pub(crate) fn all_text_is_live(&mut self) {
+        let used = self.text.len() + self.nodes.len() * size_of::<Node>();
+        self.compacted_bytes = u32::try_from(used).unwrap_or(u32::MAX);
+    }
+
     /// Copies what is alive into a new arena. Spans become invalid.
     pub fn compact(&mut self) {
         let mut fresh = Event::bare(256);
@@ -641,8 +647,7 @@ impl Event {
         }
         fresh.cancelled = self.cancelled;
         fresh.origin = self.origin;
-        let used = fresh.text.len() + fresh.nodes.len() * size_of::<Node>();
-        fresh.compacted_bytes = u32::try_from(used).unwrap_or(u32::MAX);
+        fresh.all_text_is_live();
         *self = fresh;
     }
 
@@ -939,7 +944,7 @@ impl Event {
 
     /// Adds a member at the end of a hash or list.
     #[inline]
-    fn append(&mut self, range: u32, node: Node) {
+    pub(crate) fn append(&mut self, range: u32, node: Node) {
         if range == DATA {
             self.names |= name_bit(node.key);
         }

@@ -15,6 +15,7 @@ mod ruby_text;
 mod selection;
 mod template;
 mod value;
+mod wire;
 
 pub use batch::Batch;
 pub use event::{ArrayRef, EVENT_TEXT_BYTES_MAX, Event, LIST_PAD_MAX, ObjectRef, SetError, TextSpan};
@@ -25,6 +26,7 @@ pub use origin::{Origin, source_number};
 pub use selection::Selection;
 pub use template::{Template, TemplateError};
 pub use value::{Value, ValueRef};
+pub use wire::{WIRE_DEPTH_MAX, WireError, WireReader, WireWriter};
 
 /// The name of the event's time.
 pub const TIMESTAMP: &str = "@timestamp";

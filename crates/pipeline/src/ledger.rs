@@ -1,7 +1,8 @@
 //! Every event counted once on each side.
 //!
-//! At rest `received + created = accepted + dropped + dead_lettered + abandoned`; while events move, the difference is in
-//! the queue or in flight.
+//! At rest `received + recovered + created = accepted + dropped + dead_lettered + abandoned`; while events move, the
+//! difference is in the queue or in flight. For each output `offered + recovered = settled + abandoned`; the difference
+//! waits for it, in memory or on disk.
 
 use ferrostash_plugin::{Account, Counter, Time};
 use ferrostash_queue::Busy;
@@ -17,6 +18,8 @@ pub struct Ledger {
     pub filtered: Counter,
     /// Events behind the filters: what outputs were offered.
     pub out: Counter,
+    /// Events that were in the persisted queue at the start, or were read from it once more.
+    pub recovered: Counter,
     /// Events that filters made.
     pub created: Counter,
     /// Events that filters cancelled.
@@ -40,6 +43,7 @@ pub struct Ledger {
 #[allow(missing_docs, reason = "each field is explained in `Ledger`")]
 pub struct LedgerCounts {
     pub received: u64,
+    pub recovered: u64,
     pub filtered: u64,
     pub out: u64,
     pub created: u64,
@@ -55,6 +59,7 @@ impl Ledger {
     pub fn counts(&self) -> LedgerCounts {
         LedgerCounts {
             received: self.received.get(),
+            recovered: self.recovered.get(),
             filtered: self.filtered.get(),
             out: self.out.get(),
             created: self.created.get(),
@@ -65,6 +70,21 @@ impl Ledger {
             in_flight: self.in_flight.get(),
         }
     }
+}
+
+/// What is counted for an output beside [`PluginMetrics`](ferrostash_plugin::PluginMetrics).
+#[derive(Debug, Default)]
+pub struct OutputCounts {
+    /// Events that workers had for it.
+    pub offered: Counter,
+    /// Events that an earlier run had left on disk for it.
+    pub recovered: Counter,
+    /// Events that it has behind it: accepted, dead-lettered or dropped by a rule.
+    pub settled: Counter,
+    /// Events that were given up for it.
+    pub abandoned: Counter,
+    /// Events that were kept on disk for it, for a while or until now.
+    pub spilled: Counter,
 }
 
 /// A batch between the filters and its last output; dropping it settles the account.

@@ -27,10 +27,12 @@ mod ledger;
 mod output_queue;
 mod output_task;
 mod parts;
+mod persisted_queue;
 mod pipeline;
 mod program;
 mod rate_limit;
 mod settings;
+mod spill;
 mod steps;
 mod worker;
 
@@ -38,11 +40,14 @@ pub use build::{BuildParts, build};
 pub use condition::{CONDITION_FAILURE_TAG, Predicate, Unanswered};
 pub use ferrostash_queue::Budget;
 pub use graph::{Edge, EdgeKind, Graph, Vertex, VertexKind, VertexSource};
-pub use ledger::{Ledger, LedgerCounts};
+pub use ledger::{Ledger, LedgerCounts, OutputCounts};
 pub use output_queue::OutputQueueGauges;
 pub use parts::{
     Arm, BuiltPipeline, FilterPart, ForWorker, If, InputPart, Node, OutputPart, Part, PluginStats,
 };
 pub use pipeline::{EndReason, Health, Pipeline, RunningPipeline, StartFailure};
 pub use program::{DeadEvent, FailedConditions, Outcome, Program};
-pub use settings::{OUTPUT_QUEUE_BATCHES_MAX, OUTPUT_QUEUE_BYTES_MAX, Runtimes, Services, Settings};
+pub use settings::{
+    OUTPUT_QUEUE_BATCHES_MAX, OUTPUT_QUEUE_BYTES_MAX, OnDisk, Persisted, Runtimes, Services, Settings,
+};
+pub use spill::Spill;

@@ -2,21 +2,24 @@
 
 use crate::graph::Graph;
 use crate::input_task::{CountedQueue, InputTask};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, OutputCounts};
 use crate::output_queue::{OutputQueue, OutputQueueGauges};
 use crate::output_task::{LAST_MOMENT, OutputTask};
 use crate::parts::{BuiltPipeline, InputPart, OutputPart, Part, PluginStats};
+use crate::persisted_queue::{Feeder, PersistedQueue};
 use crate::program::{FailedConditions, Program};
 use crate::rate_limit::RateLimit;
-use crate::settings::{Runtimes, Services, Settings};
+use crate::settings::{OnDisk, Runtimes, Services, Settings};
+use crate::spill::Spill;
 use crate::worker::{Shop, Worker};
-use ferrostash_plugin::{EventQueue, InputContext, OutputContext, OutputFactory, Shutdown};
-use ferrostash_queue::MemoryQueue;
+use ferrostash_plugin::{EventQueue, InputContext, OutputContext, Shutdown};
+use ferrostash_queue::{EventPages, Feed, MemoryQueue};
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 /// Starts pipelines.
@@ -41,6 +44,9 @@ pub enum StartFailure {
         /// What it said.
         reason: String,
     },
+    /// A queue on disk could not be opened.
+    #[error("{0}")]
+    Queue(String),
     /// The start itself was broken off: a plugin panicked, or the runtime is ending.
     #[error("the start was broken off: {0}")]
     BrokenOff(String),
@@ -110,6 +116,7 @@ pub struct RunningPipeline {
     state: Arc<State>,
     ledger: Arc<Ledger>,
     queue: Arc<MemoryQueue>,
+    pages: Option<Arc<EventPages>>,
     output_queues: Vec<OutputQueueGauges>,
     stats: PluginStats,
     graph: Graph,
@@ -149,6 +156,8 @@ struct Starting {
     state: Arc<State>,
     ledger: Arc<Ledger>,
     queue: Arc<MemoryQueue>,
+    /// The persisted queue.
+    pages: Option<Arc<EventPages>>,
 }
 
 impl Starting {
@@ -172,6 +181,7 @@ impl Starting {
             state: Arc::new(state),
             ledger: Arc::default(),
             queue,
+            pages: None,
         }
     }
 
@@ -182,7 +192,7 @@ impl Starting {
             false => FailedConditions::Tag,
         };
         let (program, outputs) = Program::new(&mut self.built, self.settings.ordered, failed_conditions);
-        let factories = outputs.iter().map(|output| Arc::clone(&output.factory)).collect();
+        self.open_queue().await?;
         let (queues, mut output_tasks) = self.open_outputs(outputs).await?;
         let input_tasks = match self.open_inputs().await {
             Ok(tasks) => tasks,
@@ -199,26 +209,62 @@ impl Starting {
             state: Arc::clone(&self.state),
             ledger: Arc::clone(&self.ledger),
             queue: Arc::clone(&self.queue),
-            output_queues: queues.iter().map(OutputQueue::gauges).collect(),
+            pages: self.pages.clone(),
+            output_queues: queues.iter().map(|queue| queue.gauges()).collect(),
             stats,
             graph: std::mem::take(&mut self.built.graph),
             reloadable: input_tasks.iter().all(|task| task.input.reloadable()),
             ended,
         };
-        self.launch(program, (queues, factories), output_tasks, input_tasks, ended_sender);
+        self.launch(program, queues, output_tasks, input_tasks, ended_sender);
         Ok(running)
+    }
+
+    async fn open_queue(&mut self) -> Result<(), StartFailure> {
+        let Some(persisted) = &self.settings.persisted else { return Ok(()) };
+        let OnDisk { dir, pages } = persisted.on_disk.clone();
+        let opening = tokio::task::spawn_blocking(move || EventPages::open(&dir, pages));
+        let opened = opening.await.map_err(|error| StartFailure::BrokenOff(error.to_string()))?;
+        let (pages, recovery) = opened.map_err(|error| StartFailure::Queue(error.to_string()))?;
+        if recovery.events > 0 {
+            tracing::info!(
+                events = recovery.events,
+                records = recovery.records,
+                "The queue holds events of an earlier run."
+            );
+        }
+        self.pages = Some(pages);
+        Ok(())
     }
 
     async fn open_outputs(
         &mut self,
         parts: Vec<OutputPart>,
-    ) -> Result<(Vec<OutputQueue>, Vec<OutputTask>), StartFailure> {
+    ) -> Result<(Vec<Arc<OutputQueue>>, Vec<OutputTask>), StartFailure> {
         let (mut queues, mut tasks) = (Vec::new(), Vec::new());
+        // One output alone has nobody to hold up.
+        let on_disk = self.settings.spill.clone().filter(|_| parts.len() > 1);
         for OutputPart { part, factory } in parts {
             let settings = &self.settings;
-            let (queue, items) =
-                OutputQueue::new(settings.output_queue_batches_max, settings.output_queue_bytes_max);
-            queues.push(queue);
+            let counts = Arc::<OutputCounts>::default();
+            let spill = on_disk.as_ref().map(|OnDisk { dir, pages }| {
+                let (dir, cx) = (dir.join(file_name(&part.id)), self.output_context(&part));
+                Spill::new(dir, pages.clone(), Arc::clone(&counts), &cx, Arc::clone(&part.id))
+            });
+            if let Some(spill) = &spill
+                && let Err(reason) = spill.recover().await
+            {
+                close(&mut tasks).await;
+                return Err(StartFailure::Queue(reason));
+            }
+            let (queue, items) = OutputQueue::new(
+                (settings.output_queue_batches_max, settings.output_queue_bytes_max),
+                settings.workers.max(1),
+                Arc::clone(&factory),
+                spill,
+                counts,
+            );
+            queues.push(Arc::new(queue));
             let instances = if factory.is_shared() { settings.workers.max(1) } else { 1 };
             for _ in 0..instances {
                 let mut task = OutputTask {
@@ -251,8 +297,14 @@ impl Starting {
     }
 
     async fn open_inputs(&mut self) -> Result<Vec<InputTask>, StartFailure> {
-        let queue: Arc<dyn EventQueue> =
-            Arc::new(CountedQueue { queue: Arc::clone(&self.queue), ledger: Arc::clone(&self.ledger) });
+        let ledger = Arc::clone(&self.ledger);
+        let queue: Arc<dyn EventQueue> = match self.pages.clone() {
+            None => Arc::new(CountedQueue { queue: Arc::clone(&self.queue), ledger }),
+            Some(pages) => {
+                let dead_letters = Arc::clone(&self.services.dead_letters);
+                Arc::new(PersistedQueue { pages, ledger, dead_letters })
+            }
+        };
         let mut tasks = Vec::new();
         for InputPart { part, mut input, codec, decoration } in std::mem::take(&mut self.built.inputs) {
             let cx = InputContext {
@@ -274,7 +326,7 @@ impl Starting {
     fn launch(
         self,
         program: Program,
-        (outputs, factories): (Vec<OutputQueue>, Vec<Arc<dyn OutputFactory>>),
+        outputs: Vec<Arc<OutputQueue>>,
         output_tasks: Vec<OutputTask>,
         input_tasks: Vec<InputTask>,
         ended: watch::Sender<Option<EndReason>>,
@@ -292,7 +344,6 @@ impl Starting {
         let shop = Arc::new(Shop {
             queue: self.queue,
             outputs,
-            factories,
             ledger: self.ledger,
             state: self.state,
             shutdown: self.shutdown,
@@ -310,7 +361,27 @@ impl Starting {
             let span = span(&task.part);
             tasks.inputs.spawn_on(task.run().instrument(span), &self.runtimes.io);
         }
-        let run = Run { shop, tasks, settings: self.settings, runtimes: self.runtimes.clone() };
+        let spills_end = CancellationToken::new();
+        for queue in &shop.outputs {
+            let Some(spill) = queue.spill().cloned() else { continue };
+            let feeding = Arc::clone(&spill).feed(Arc::clone(queue), spills_end.clone());
+            let task = self.runtimes.io.spawn(feeding.instrument(pipeline.clone()));
+            tasks.spills.push((spill, task));
+        }
+        let feeder = self.pages.map(|pages| {
+            let feeder = Feeder {
+                first_new: pages.next_number(),
+                pages,
+                memory: Arc::clone(&shop.queue),
+                ledger: Arc::clone(&shop.ledger),
+                shutdown: shop.shutdown.clone(),
+                drain: self.settings.persisted.as_ref().is_some_and(|persisted| persisted.drain),
+            };
+            let pages = Arc::clone(&feeder.pages);
+            (pages, self.runtimes.io.spawn(feeder.run().instrument(pipeline.clone())))
+        });
+        let (settings, runtimes) = (self.settings, self.runtimes.clone());
+        let run = Run { shop, tasks, feeder, spills_end, settings, runtimes };
         let watched = async move {
             let reason = run.until_the_end().await;
             // Somebody who waits for it may have gone.
@@ -324,6 +395,14 @@ fn refused(kind: &'static str, part: &Part, reason: String) -> StartFailure {
     StartFailure::Plugin { kind, name: Arc::clone(&part.name), id: Arc::clone(&part.id), reason }
 }
 
+/// A file name for an id, whatever it holds, and different for different ids.
+fn file_name(id: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    id.bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02x}") })
+        .collect()
+}
+
 async fn close(tasks: &mut [OutputTask]) {
     for task in tasks {
         let _ = tokio::time::timeout(LAST_MOMENT, task.output.close(&task.cx)).await;
@@ -335,12 +414,16 @@ struct Tasks {
     inputs: JoinSet<()>,
     workers: JoinSet<Worker>,
     outputs: JoinSet<()>,
+    spills: Vec<(Arc<Spill>, JoinHandle<Option<Feed>>)>,
 }
 
 /// Takes a pipeline from its start to its end.
 struct Run {
     shop: Arc<Shop>,
     tasks: Tasks,
+    /// The persisted queue, and what brings its events to the workers.
+    feeder: Option<(Arc<EventPages>, JoinHandle<Feed>)>,
+    spills_end: CancellationToken,
     settings: Settings,
     runtimes: Runtimes,
 }
@@ -348,17 +431,42 @@ struct Run {
 impl Run {
     /// Inputs, queue, workers, flush, outputs: each ends when what is before it has ended.
     async fn until_the_end(mut self) -> EndReason {
-        let alarm = self.runtimes.io.spawn(sound_alarm(self.shop.shutdown.clone(), self.settings.grace));
-        while let Some(ended) = self.tasks.inputs.join_next().await {
-            self.note(ended.err());
+        let drained = CancellationToken::new();
+        if self.settings.persisted.as_ref().is_none_or(|persisted| !persisted.drain) {
+            drained.cancel();
         }
+        let (shutdown, grace) = (self.shop.shutdown.clone(), self.settings.grace);
+        let alarm = self.runtimes.io.spawn(sound_alarm(shutdown, drained.clone(), grace));
+        while let Some(ended) = self.tasks.inputs.join_next().await {
+            self.note(ended.as_ref().err());
+        }
+        let persisted = match self.feeder.take() {
+            None => None,
+            Some((pages, feeding)) => {
+                pages.close();
+                let feed = feeding.await;
+                self.note(feed.as_ref().err());
+                drained.cancel();
+                Some((pages, feed.ok()))
+            }
+        };
         self.shop.queue.close();
         self.end_workers().await;
         let left = self.shop.queue.abandon();
         self.shop.ledger.abandoned.add(left as u64);
-        self.shop.outputs.iter().for_each(OutputQueue::close);
+        let spills = self.end_spills().await;
+        self.shop.outputs.iter().for_each(|output| output.close());
         while let Some(ended) = self.tasks.outputs.join_next().await {
-            self.note(ended.err());
+            self.note(ended.as_ref().err());
+        }
+        for (spill, feed) in spills {
+            spill.end(feed).await;
+        }
+        if let Some((pages, feed)) = persisted {
+            if let Some(mut feed) = feed {
+                feed.all_settled().await;
+            }
+            pages.end().await;
         }
         alarm.abort();
         let reason = self.shop.state.end_reason();
@@ -367,6 +475,24 @@ impl Run {
             tracing::warn!(events = counts.abandoned, "The pipeline ended before everything was delivered.");
         }
         reason
+    }
+
+    /// Ends what brings events back from the spills: at the end of all input once there is nothing left, else at once.
+    async fn end_spills(&mut self) -> Vec<(Arc<Spill>, Option<Feed>)> {
+        for (spill, _) in &self.tasks.spills {
+            tokio::select! {
+                () = spill.all_given() => {}
+                () = self.shop.shutdown.stopping() => {}
+            }
+        }
+        self.spills_end.cancel();
+        let mut ended = Vec::new();
+        for (spill, feeding) in std::mem::take(&mut self.tasks.spills) {
+            let feed = feeding.await;
+            self.note(feed.as_ref().err());
+            ended.push((spill, feed.ok().flatten()));
+        }
+        ended
     }
 
     async fn end_workers(&mut self) {
@@ -389,7 +515,7 @@ impl Run {
             };
             match joined {
                 Some(Ok(worker)) => workers.push(worker),
-                Some(Err(error)) => self.note(Some(error)),
+                Some(Err(error)) => self.note(Some(&error)),
                 None => break,
             }
         }
@@ -401,12 +527,12 @@ impl Run {
         };
         let flushing = self.runtimes.workers.spawn(flush.in_current_span());
         tokio::select! {
-            joined = flushing => self.note(joined.err()),
+            joined = flushing => self.note(joined.as_ref().err()),
             () = too_late => tracing::error!("Filters were not flushed in time."),
         }
     }
 
-    fn note(&self, error: Option<tokio::task::JoinError>) {
+    fn note(&self, error: Option<&tokio::task::JoinError>) {
         if let Some(error) = error {
             self.shop.state.turn_red();
             tracing::error!(%error, "A task of the pipeline failed.");
@@ -414,9 +540,10 @@ impl Run {
     }
 }
 
-/// Ends the grace time, counted from when the pipeline is told to stop.
-async fn sound_alarm(shutdown: Shutdown, grace: std::time::Duration) {
+/// Ends the grace time, counted from when the pipeline is told to stop, and its queue is drained where that is wanted.
+async fn sound_alarm(shutdown: Shutdown, drained: CancellationToken, grace: std::time::Duration) {
     shutdown.stopping().await;
+    drained.cancelled().await;
     tokio::time::sleep(grace).await;
     shutdown.abandon();
 }
@@ -478,6 +605,11 @@ impl RunningPipeline {
     /// Its queue, to read its fill.
     pub fn queue(&self) -> &MemoryQueue {
         &self.queue
+    }
+
+    /// The persisted queue, if it has one.
+    pub fn persisted_queue(&self) -> Option<&EventPages> {
+        self.pages.as_deref()
     }
 
     /// The fill of the queue of each output, in the order of the configuration.

@@ -1,13 +1,14 @@
 //! What a running pipeline may use.
 
 use ferrostash_plugin::DeadLetters;
-use ferrostash_queue::{Budget, QUEUE_BYTES_MAX};
+use ferrostash_queue::{Budget, PageOptions, QUEUE_BYTES_MAX};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
 
-/// Batches that wait for one output.
-pub const OUTPUT_QUEUE_BATCHES_MAX: usize = 16;
+/// Batches that wait for one output, or are being written.
+pub const OUTPUT_QUEUE_BATCHES_MAX: usize = 32;
 /// What batches that wait for one output may weigh, in bytes.
 pub const OUTPUT_QUEUE_BYTES_MAX: usize = 2 << 20;
 
@@ -26,14 +27,36 @@ pub struct Settings {
     pub queue_events_max: Option<usize>,
     /// What the events in the queue may weigh, in bytes.
     pub queue_bytes_max: usize,
-    /// Batches that wait for one output.
+    /// Batches that wait for one output, or are being written.
     pub output_queue_batches_max: usize,
     /// What the batches that wait for one output may weigh, in bytes.
     pub output_queue_bytes_max: usize,
     /// How long outputs may go on delivering once the pipeline was told to stop.
     pub grace: Duration,
+    /// Where events wait that are on disk before their inputs are told so: `queue.type: persisted`.
+    pub persisted: Option<Persisted>,
+    /// Where events of outputs that are blocked wait, in a pipeline with several; without it the pipeline waits.
+    pub spill: Option<OnDisk>,
     /// Whether events about which a condition cannot be decided go to the dead letter queue.
     pub dead_letter_conditions: bool,
+}
+
+/// Something that is kept on disk.
+#[derive(Clone, Debug)]
+pub struct OnDisk {
+    /// The directory.
+    pub dir: PathBuf,
+    /// Limits and ways of writing.
+    pub pages: PageOptions,
+}
+
+/// A persisted queue.
+#[derive(Clone, Debug)]
+pub struct Persisted {
+    /// Where it is.
+    pub on_disk: OnDisk,
+    /// `queue.drain`: a stop waits until it is empty.
+    pub drain: bool,
 }
 
 impl Default for Settings {
@@ -48,6 +71,8 @@ impl Default for Settings {
             output_queue_batches_max: OUTPUT_QUEUE_BATCHES_MAX,
             output_queue_bytes_max: OUTPUT_QUEUE_BYTES_MAX,
             grace: Duration::from_secs(10),
+            persisted: None,
+            spill: None,
             dead_letter_conditions: false,
         }
     }

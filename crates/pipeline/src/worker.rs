@@ -1,13 +1,11 @@
 //! A worker: takes batches from the queue, runs its program, hands the result to the outputs.
 
 use crate::ledger::{Flight, Ledger};
-use crate::output_queue::{Item, OutputQueue, Ticket};
+use crate::output_queue::{Item, OutputQueue};
 use crate::pipeline::{State, message_of};
 use crate::program::{DeadEvent, Outcome, Program};
 use ferrostash_event::{Event, Selection};
-use ferrostash_plugin::{
-    Ack, BatchEncoder, DeadLetters, Encoded, FilteredBatch, OutputBatch, OutputFactory, Shutdown,
-};
+use ferrostash_plugin::{Ack, BatchEncoder, DeadLetters, Encoded, FilteredBatch, OutputBatch, Shutdown};
 use ferrostash_queue::{Appetite, Held, MemoryQueue, Portion, Pulled};
 use futures::future::join_all;
 use std::any::Any;
@@ -33,8 +31,7 @@ const HAND_ON_AFTER: Duration = Duration::from_millis(2);
 /// What the workers of a pipeline share.
 pub(crate) struct Shop {
     pub(crate) queue: Arc<MemoryQueue>,
-    pub(crate) outputs: Vec<OutputQueue>,
-    pub(crate) factories: Vec<Arc<dyn OutputFactory>>,
+    pub(crate) outputs: Vec<Arc<OutputQueue>>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) state: Arc<State>,
     pub(crate) shutdown: Shutdown,
@@ -65,8 +62,8 @@ struct Owed {
 struct Results {
     /// The events, where they are wanted; else nothing.
     events: Vec<Event>,
-    /// Whether an output wants the events, once that was asked.
-    wanted: Option<bool>,
+    /// Who wants the events, once that was asked.
+    wanted: Option<Wanted>,
     events_bytes: usize,
     /// Events behind the filters, whether they are still there or not.
     out: usize,
@@ -76,6 +73,13 @@ struct Results {
     created: usize,
     /// Events that were taken from the queue for this.
     pulled: u64,
+}
+
+/// Who wants the events of some portions, besides what encoders make of them.
+struct Wanted {
+    events: bool,
+    /// Outputs whose events go to disk: theirs are not encoded.
+    spilling: Vec<bool>,
 }
 
 impl Worker {
@@ -181,11 +185,14 @@ impl Worker {
     /// Lets the outputs that can encode the events here, and keeps the events where others want them.
     fn keep(&mut self, outcome: Outcome, pulled: u64, acks: &[Ack], results: &mut Results) {
         results.pulled += pulled;
-        let encoders = &mut self.encoders;
+        let (encoders, shop) = (&mut self.encoders, &self.shop);
         let wants =
             |encoder: &Option<Box<dyn BatchEncoder>>| encoder.as_ref().is_none_or(|e| e.keeps_events());
-        results.wanted.get_or_insert_with(|| encoders.iter().any(wants));
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| encode(encoders, &outcome))) {
+        let wanted = results.wanted.get_or_insert_with(|| {
+            let spilling: Vec<bool> = shop.outputs.iter().map(|output| output.is_spilling()).collect();
+            Wanted { events: encoders.iter().any(wants) || spilling.contains(&true), spilling }
+        });
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| encode(encoders, &wanted.spilling, &outcome))) {
             acks.iter().for_each(Ack::abandon);
             // What the encoders had of earlier portions is gone with them.
             let lost = std::mem::take(results);
@@ -206,11 +213,14 @@ impl Worker {
     }
 
     async fn hand_on(&mut self, results: Results, owed: &Owed, in_filters: &mut InFilters) {
-        let finish = |(encoder, route): (&mut Option<Box<dyn BatchEncoder>>, &Selection)| {
-            let encoder = encoder.as_mut().filter(|_| !route.is_empty())?;
+        let spilling = results.wanted.as_ref().map_or(&[][..], |wanted| &wanted.spilling);
+        let finish = |(number, encoder): (usize, &mut Option<Box<dyn BatchEncoder>>)| {
+            let has_route = results.routes.get(number).is_some_and(|route| !route.is_empty());
+            let is_spilling = spilling.get(number) == Some(&true);
+            let encoder = encoder.as_mut().filter(|_| has_route && !is_spilling)?;
             Some(encoder.finish().with_events(encoder.keeps_events()))
         };
-        let encoded = self.encoders.iter_mut().zip(&results.routes).map(finish).collect();
+        let encoded = self.encoders.iter_mut().enumerate().map(finish).collect();
         self.shop.hand_on(results, encoded, owed, in_filters).await;
     }
 
@@ -226,9 +236,9 @@ impl Worker {
 }
 
 /// Gives the encoders the events that go to their outputs.
-fn encode(encoders: &mut Encoders, outcome: &Outcome) {
-    for (encoder, route) in encoders.iter_mut().zip(&outcome.routes) {
-        if let Some(encoder) = encoder.as_mut().filter(|_| !route.is_empty()) {
+fn encode(encoders: &mut Encoders, spilling: &[bool], outcome: &Outcome) {
+    for ((encoder, route), spilling) in encoders.iter_mut().zip(&outcome.routes).zip(spilling) {
+        if let Some(encoder) = encoder.as_mut().filter(|_| !route.is_empty() && !spilling) {
             encoder.encode(&mut route.iter().filter_map(|slot| outcome.events.get(slot)));
         }
     }
@@ -244,7 +254,7 @@ impl Results {
             self.routes.iter_mut().zip(&routes).for_each(|(all, route)| all.append(route, self.out));
         }
         let count = events.len();
-        if self.wanted == Some(true) {
+        if self.wanted.as_ref().is_some_and(|wanted| wanted.events) {
             self.events_bytes += events.iter().map(Event::byte_size).sum::<usize>();
             self.events.append(&mut events);
         }
@@ -256,7 +266,7 @@ impl Results {
 
 impl Shop {
     fn encoders(&self) -> Encoders {
-        self.factories.iter().map(|factory| factory.encoder()).collect()
+        self.outputs.iter().map(|output| output.encoder()).collect()
     }
 
     /// Hands what came out of the filters to the outputs, waiting for those whose queue is full.
@@ -278,20 +288,20 @@ impl Shop {
         self.bury(dead, acks).await;
         let shared: Arc<[Ack]> = acks.as_slice().into();
         // Where nobody needs the events any more they ended with their portion, on the thread that made them.
-        let batch = FilteredBatch::new(events, acks.clone()).holding(Arc::clone(held) as _);
-        let batch = Arc::new(batch.counted_by(Arc::clone(&flight) as _));
+        let batch = Arc::new(FilteredBatch::new(events, acks.clone()).holding(Arc::clone(held) as _));
         // First everybody who has room, then those who make the worker wait.
         let mut waiting = Vec::new();
         for ((output, selection), encoded) in self.outputs.iter().zip(routes).zip(encoded) {
             if selection.is_empty() {
                 continue;
             }
-            let ticket = Ticket::new(Arc::clone(&flight), Arc::clone(&shared));
             let batch = match encoded {
                 Some(encoded) => OutputBatch::of_encoded(Arc::clone(&batch), selection, encoded),
                 None => OutputBatch::new(Arc::clone(&batch), selection),
             };
-            let item = Item { batch, ticket };
+            let flight = Some(Arc::clone(&flight));
+            let item = Item::new(batch, Arc::clone(&shared), flight, output.counts());
+            output.counts().offered.add(item.batch.len() as u64);
             waiting.extend(output.try_send(item).err().map(|item| (output, item)));
         }
         drop((flight, shared, batch));

@@ -20,27 +20,19 @@ pub struct FilteredBatch {
     byte_size: usize,
     /// What is released with the batch.
     holds: Option<Arc<dyn Any + Send + Sync>>,
-    account: Option<Arc<dyn Account>>,
 }
 
 impl FilteredBatch {
     /// A batch of `events` that came from the chunks of `acks`.
     pub fn new(events: Vec<Event>, acks: Vec<Ack>) -> FilteredBatch {
         let byte_size = events.iter().map(Event::byte_size).sum();
-        FilteredBatch { events, acks, byte_size, holds: None, account: None }
+        FilteredBatch { events, acks, byte_size, holds: None }
     }
 
     /// Keeps `share` until the last output lets go of the batch.
     #[must_use]
     pub fn holding(mut self, share: Arc<dyn Any + Send + Sync>) -> FilteredBatch {
         self.holds = Some(share);
-        self
-    }
-
-    /// Says who counts the batch.
-    #[must_use]
-    pub fn counted_by(mut self, account: Arc<dyn Account>) -> FilteredBatch {
-        self.account = Some(account);
         self
     }
 
@@ -113,7 +105,7 @@ impl std::fmt::Debug for Encoded {
     }
 }
 
-/// What counts a batch until its outputs have it behind them.
+/// What counts a batch until its output has it behind it.
 pub trait Account: Send + Sync + std::fmt::Debug {
     /// Says that an output gave up on some of the batch's events.
     fn abandon(&self);
@@ -127,6 +119,16 @@ pub struct Share(Option<Owed>);
 type Owed = (Arc<[Ack]>, Option<Arc<dyn Account>>);
 
 impl Share {
+    /// A share of what is owed to these acks.
+    pub fn new(acks: Arc<[Ack]>) -> Share {
+        Share(Some((acks, None)))
+    }
+
+    /// The first share of a batch that `account` counts.
+    pub fn counted_by(acks: Arc<[Ack]>, account: Arc<dyn Account>) -> Share {
+        Share(Some((acks, Some(account))))
+    }
+
     /// The output has the events behind it.
     pub fn settle(mut self) {
         self.0 = None;
@@ -152,23 +154,50 @@ pub struct OutputBatch {
     batch: Arc<FilteredBatch>,
     selection: Selection,
     encoded: Option<Encoded>,
+    account: Option<Arc<dyn Account>>,
 }
 
 impl OutputBatch {
     /// The events of `batch` in `selection`.
     pub fn new(batch: Arc<FilteredBatch>, selection: Selection) -> OutputBatch {
-        OutputBatch { batch, selection, encoded: None }
+        OutputBatch { batch, selection, encoded: None, account: None }
     }
 
     /// The events of `batch` in `selection`, with what the output's encoder made of them; the events themselves may be
     /// gone.
     pub fn of_encoded(batch: Arc<FilteredBatch>, selection: Selection, encoded: Encoded) -> OutputBatch {
-        OutputBatch { batch, selection, encoded: Some(encoded) }
+        OutputBatch { batch, selection, encoded: Some(encoded), account: None }
+    }
+
+    /// Says who counts it.
+    #[must_use]
+    pub fn counted_by(mut self, account: Arc<dyn Account>) -> OutputBatch {
+        self.account = Some(account);
+        self
+    }
+
+    /// The same events, with what an encoder made of them.
+    #[must_use]
+    pub fn encoded_by(mut self, encoder: &mut dyn BatchEncoder) -> OutputBatch {
+        encoder.encode(&mut self.events());
+        let keeps_events = encoder.keeps_events();
+        self.encoded = Some(encoder.finish().with_events(keeps_events));
+        self
+    }
+
+    /// Whether an encoder made something of the events.
+    pub fn is_encoded(&self) -> bool {
+        self.encoded.is_some()
+    }
+
+    /// Whether the events themselves are there.
+    pub fn has_events(&self) -> bool {
+        self.encoded.as_ref().is_none_or(|encoded| encoded.keeps_events)
     }
 
     /// A share of what is owed for the batch, for events that the output settles only after [`Output::write`].
     pub fn share(&self) -> Share {
-        Share(Some((self.batch.acks.as_slice().into(), self.batch.account.clone())))
+        Share(Some((self.batch.acks.as_slice().into(), self.account.clone())))
     }
 
     /// What the output's encoder made of the events.

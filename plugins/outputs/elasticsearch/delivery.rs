@@ -5,7 +5,7 @@
 //! | document: 200, 201 | done |
 //! | document: 409 on a `create` of our own making | done: an earlier request made it |
 //! | document: 409 else, or an error of `drop_error_types` | dropped, with a warning |
-//! | document: 400, 404, or one of `dlq_custom_codes` | dead letter |
+//! | document: 400, 404, 413, or one of `dlq_custom_codes` | dead letter |
 //! | document: refused because of its index | waits aside, see `quarantine`; 400 and 404 only where no dead letters are kept |
 //! | document: anything else | this document is sent again, for ever |
 //! | request: 413 | halved; one document alone is a dead letter |
@@ -367,7 +367,8 @@ impl Delivery<'_> {
             return Fate::Settled;
         }
         let is_standard = DEAD_LETTER_CODES.contains(&code);
-        let is_letter = is_standard || self.rules.dead_letter_codes.contains(&code);
+        let is_too_large = code == StatusCode::PAYLOAD_TOO_LARGE;
+        let is_letter = is_standard || is_too_large || self.rules.dead_letter_codes.contains(&code);
         let is_of_index = outcome.error_type().is_some_and(is_of_index);
         // A dead letter is safe; without them the index gets a chance to come back.
         let may_wait = !is_letter || (is_standard && !self.cx.dead_letters.keeps_events());

@@ -537,6 +537,63 @@ async fn nodes_are_found_by_sniffing() {
 }
 
 #[tokio::test]
+async fn every_document_of_a_mixed_answer_gets_what_the_table_says() {
+    let double = Double::start();
+    // The fifth one conflicts, as its id is there; the others' answers are commanded.
+    let statuses = vec![200, 201, 400, 404, 409, 413, 429, 503, 403, 500];
+    double.script([Reply::Items(statuses), Reply::Items(vec![429, 201, 201, 503])]);
+    let mut output = output(&double, "index => 'i' document_id => '%{message}'");
+    deliver(&mut output, &["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"]).await;
+    let sent = documents_of(&double);
+    assert_eq!(sent[1..], [vec!["g", "h", "i", "j"], vec!["g", "j"]], "only what may be taken later");
+    assert_eq!(double.kept(), ["a", "b", "h", "i", "g", "j"]);
+    let letters: Vec<_> = output.dead_letters.all().into_iter().map(|(event, _)| event).collect();
+    assert_eq!(letters, ["c", "d", "f"].map(|message| format!(r#"{{"message":"{message}"}}"#)));
+    let metrics = &output.context.metrics;
+    for (name, expected) in
+        [("successes", 6), ("dlq_routed", 3), ("non_retryable_failures", 1), ("retryable_failures", 6)]
+    {
+        assert_eq!(count(metrics, &["documents", name]), expected, "{name}");
+    }
+    // Waits double: 10 and 20 ms.
+    let bulks = double.bulks();
+    assert!(bulks[2].at - bulks[1].at >= Duration::from_millis(20));
+}
+
+#[tokio::test]
+async fn a_split_batch_whose_answers_are_lost_makes_no_document_twice() {
+    let double = Double::start();
+    double.script([Reply::Normal, Reply::Cut, Reply::Status(500)]);
+    let mut output = output(&double, "compression_level => 0");
+    output.output.start(&output.context).await.unwrap();
+    let big = "x".repeat(9 * 1024 * 1024);
+    let events: Vec<Event> = (0..3)
+        .map(|n| {
+            let mut event = event(&json!({"message": format!("{n}{big}")}).to_string());
+            event.set_origin(Some(Origin::new(1, n, b"")));
+            event
+        })
+        .collect();
+    let (mut tracker, batch) = watched(events).await;
+    output.output.write(&[batch], &output.context).await.unwrap();
+    assert_eq!(tracker.settled(), Some(1));
+    let sizes: Vec<usize> = double.bulks().iter().map(|bulk| bulk.lines.len()).collect();
+    assert_eq!(sizes, [2, 1, 1, 1], "the first part is never sent again");
+    let documents = double.state().documents.clone();
+    assert_eq!((documents.all().len(), documents.duplicates()), (3, 0));
+    assert_eq!(count(&output.context.metrics, &["documents", "repeated"]), 1);
+}
+
+#[tokio::test]
+async fn another_product_is_refused_at_the_start() {
+    let double = Double::start();
+    double.state().hides_product = true;
+    let mut output = output(&double, "index => 'i'");
+    let error = output.output.start(&output.context).await.unwrap_err().to_string();
+    assert_eq!(error, "Could not connect to a compatible version of Elasticsearch");
+}
+
+#[tokio::test]
 async fn too_large_requests_are_halved_until_they_fit() {
     let double = Double::start();
     double.state().bytes_max = Some(400);

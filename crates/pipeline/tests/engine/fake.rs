@@ -509,7 +509,7 @@ impl Output for Via {
 
 /// Waits until `check` holds; fails after a minute of the test's time.
 pub(crate) async fn eventually(what: &str, check: impl Fn() -> bool) {
-    for _ in 0..60_000 {
+    for _ in 0..10_000 {
         if check() {
             return;
         }

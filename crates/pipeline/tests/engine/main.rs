@@ -5,6 +5,7 @@
 mod delivery;
 mod fake;
 mod filters;
+mod on_disk;
 mod pipe;
 mod stop;
 mod through_the_bus;

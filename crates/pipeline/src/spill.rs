@@ -1,0 +1,278 @@
+//! Events on disk for an output that is blocked, so that it holds up nobody else.
+//!
+//! A pipeline waits for a slow output; one that takes nothing at all for a while gets its events on disk, up to a limit, in
+//! order, and reads them back when it is there again. What is safe on the disk counts as delivered for the inputs: it
+//! survives the process, and the next one begins with it. A full spill makes the pipeline wait, as without one.
+
+use crate::ledger::OutputCounts;
+use crate::output_queue::{Item, OutputQueue};
+use ferrostash_event::{Event, Selection};
+use ferrostash_plugin::{DeadLetters, FilteredBatch, OutputBatch, OutputContext, PluginMetrics};
+use ferrostash_queue::{EventPages, Fed, Feed, PageOptions, PageStats, PagesClosed};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, OnceCell};
+use tokio_util::sync::CancellationToken;
+
+/// How often it is looked whether an output has caught up, where nothing else gives an occasion.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The spill of one output.
+pub struct Spill {
+    dir: PathBuf,
+    options: PageOptions,
+    /// Opened when it is needed for the first time, or at the start where there is something in it.
+    pages: OnceCell<Arc<EventPages>>,
+    is_active: AtomicBool,
+    state: Mutex<State>,
+    wake: Notify,
+    idle: Notify,
+    counts: Arc<OutputCounts>,
+    metrics: Arc<PluginMetrics>,
+    dead_letters: Arc<dyn DeadLetters>,
+    /// The id of the output, for the log.
+    output: Arc<str>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Batches on their way to the disk.
+    appending: usize,
+}
+
+impl std::fmt::Debug for Spill {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Spill").field("dir", &self.dir).finish_non_exhaustive()
+    }
+}
+
+impl Spill {
+    /// A spill in `dir`, of which nothing is touched yet.
+    pub(crate) fn new(
+        dir: PathBuf,
+        options: PageOptions,
+        counts: Arc<OutputCounts>,
+        cx: &OutputContext,
+        output: Arc<str>,
+    ) -> Arc<Spill> {
+        Arc::new(Spill {
+            dir,
+            options,
+            pages: OnceCell::new(),
+            is_active: AtomicBool::new(false),
+            state: Mutex::default(),
+            wake: Notify::new(),
+            idle: Notify::new(),
+            counts,
+            metrics: Arc::clone(&cx.metrics),
+            dead_letters: Arc::clone(&cx.dead_letters),
+            output,
+        })
+    }
+
+    /// Whether events go to disk now.
+    pub fn is_active(&self) -> bool {
+        self.is_active.load(Ordering::Acquire)
+    }
+
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// What is counted of the disk, once it was needed.
+    pub fn stats(&self) -> Option<PageStats> {
+        self.pages.get().map(|pages| pages.stats())
+    }
+
+    /// Opens what an earlier run left behind; its events come first.
+    ///
+    /// # Errors
+    /// When it is there and cannot be opened.
+    pub(crate) async fn recover(&self) -> Result<(), String> {
+        if !self.dir.exists() {
+            return Ok(());
+        }
+        let pages = self.pages().await?;
+        let events = pages.stats().events;
+        if events > 0 {
+            self.counts.recovered.add(events);
+            self.is_active.store(true, Ordering::Release);
+            tracing::info!(
+                plugin.id = &*self.output,
+                events,
+                "events that were kept for an output are delivered first"
+            );
+        }
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    /// From now on events go to disk, unless it cannot be used.
+    pub(crate) async fn activate(&self) {
+        match self.pages().await {
+            Ok(_) => {
+                if !self.is_active.swap(true, Ordering::AcqRel) {
+                    tracing::warn!(plugin.id = &*self.output, dir = %self.dir.display(),
+                        "an output takes nothing; its events are kept on disk until it does");
+                }
+                self.wake.notify_one();
+            }
+            Err(reason) => tracing::warn!(
+                plugin.id = &*self.output,
+                reason,
+                limited = true,
+                "an output takes nothing, and its events cannot be kept on disk"
+            ),
+        }
+    }
+
+    async fn pages(&self) -> Result<&Arc<EventPages>, String> {
+        let open = || async {
+            let (dir, options) = (self.dir.clone(), self.options.clone());
+            let opening = tokio::task::spawn_blocking(move || EventPages::open(&dir, options));
+            let opened = opening.await.map_err(|error| error.to_string())?;
+            opened.map(|(pages, _)| pages).map_err(|error| error.to_string())
+        };
+        self.pages.get_or_try_init(open).await
+    }
+
+    /// Writes a batch, waiting for room; gives it back where the disk is not used any more.
+    pub(crate) async fn put(&self, item: Item) -> Result<(), Item> {
+        let appending = {
+            // Under the lock of the one who ends it.
+            let mut state = self.state();
+            let Some(pages) = self.pages.get().filter(|_| self.is_active()) else { return Err(item) };
+            state.appending += 1;
+            Appending { spill: self, pages: Arc::clone(pages) }
+        };
+        let Item { batch, ticket } = item;
+        let events: Vec<Event> = batch.events().cloned().collect();
+        let share = ticket.move_to_disk();
+        drop(batch);
+        match appending.pages.append(events, &share).await {
+            Ok(refused) => {
+                self.refuse(refused).await;
+                share.settle();
+            }
+            // A share that is dropped is abandoned.
+            Err(PagesClosed) => drop(share),
+        }
+        Ok(())
+    }
+
+    /// Events that cannot be written to disk can't be kept for the output either.
+    async fn refuse(&self, refused: Vec<(Event, String)>) {
+        for (event, reason) in refused {
+            self.dead_letters.write(&event, &reason).await;
+            self.metrics.events_rejected.add(1);
+            self.counts.settled.add(1);
+        }
+    }
+
+    /// Brings events back while the output takes them; ends with `end`, or never.
+    pub(crate) async fn feed(
+        self: Arc<Self>,
+        queue: Arc<OutputQueue>,
+        end: CancellationToken,
+    ) -> Option<Feed> {
+        let mut feed: Option<Feed> = None;
+        loop {
+            if !self.is_active() || self.pages.get().is_none() {
+                tokio::select! {
+                    biased;
+                    () = end.cancelled() => return feed,
+                    () = self.wake.notified() => continue,
+                }
+            }
+            let Some(pages) = self.pages.get() else { continue };
+            let current = feed.get_or_insert_with(|| Feed::new(pages));
+            if current.has_given_all() && self.deactivate() {
+                self.idle.notify_waiters();
+                continue;
+            }
+            let fed = tokio::select! {
+                biased;
+                () = end.cancelled() => return feed,
+                fed = current.next() => fed,
+                () = tokio::time::sleep(LOOK_EVERY) => continue,
+            };
+            match fed {
+                Fed::Events { events, ack, .. } => {
+                    let selection = Selection::all(events.len());
+                    let batch = Arc::new(FilteredBatch::new(events, vec![ack.clone()]));
+                    let item =
+                        Item::new(OutputBatch::new(batch, selection), vec![ack].into(), None, &self.counts);
+                    tokio::select! {
+                        biased;
+                        () = queue.send_into_memory(item) => {}
+                        () = end.cancelled() => return feed,
+                    }
+                    current.settle();
+                }
+                Fed::GivenUp => {
+                    tokio::time::sleep(LOOK_EVERY).await;
+                    feed = None;
+                }
+                Fed::End => return feed,
+            }
+        }
+    }
+
+    /// Waits until nothing is left on disk that was not given to the output.
+    pub(crate) async fn all_given(&self) {
+        loop {
+            let idle = self.idle.notified();
+            tokio::pin!(idle);
+            idle.as_mut().enable();
+            if !self.is_active() {
+                return;
+            }
+            idle.await;
+        }
+    }
+
+    /// Everything that came back is settled or given up: the rest stays on the disk.
+    pub(crate) async fn end(&self, feed: Option<Feed>) {
+        if let Some(mut feed) = feed {
+            feed.all_settled().await;
+        }
+        if let Some(pages) = self.pages.get() {
+            pages.close();
+            pages.end().await;
+        }
+    }
+
+    /// Events go through memory again, unless some are on their way to the disk.
+    fn deactivate(&self) -> bool {
+        let state = self.state();
+        if state.appending > 0 {
+            return false;
+        }
+        self.is_active.store(false, Ordering::Release);
+        drop(state);
+        tracing::info!(
+            plugin.id = &*self.output,
+            "an output has taken everything that was kept on disk for it"
+        );
+        true
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A batch on its way to the disk.
+struct Appending<'s> {
+    spill: &'s Spill,
+    pages: Arc<EventPages>,
+}
+
+impl Drop for Appending<'_> {
+    fn drop(&mut self) {
+        self.spill.state().appending -= 1;
+    }
+}

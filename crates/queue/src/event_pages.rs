@@ -1,0 +1,286 @@
+//! Events on disk: what the persisted queue and the spill of an output share.
+//!
+//! Events go to a [`PageQueue`] as records, and the newest of them also stay in memory, in a bounded number of bytes: whoever
+//! keeps up with the writer never reads from the disk. Whoever does not finds the rest there.
+
+use crate::pages::{Lost, OpenError, PageOptions, PageQueue, PageStats, Reader, Record, Recovery};
+use ferrostash_event::{Event, WireError, WireReader, WireWriter};
+use ferrostash_plugin::{Ack, AckTracker, Share};
+use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+
+/// Events of a chunk beyond this weight, in bytes, go into a record of their own.
+const RECORD_BYTES: usize = 1 << 20;
+/// What the newest events may weigh in memory, in bytes.
+const RECENT_BYTES_MAX: usize = 4 << 20;
+
+/// A queue of events on disk, for many writers and one [`Feed`].
+pub struct EventPages {
+    pages: Arc<PageQueue>,
+    recent: Mutex<Recent>,
+    news: Notify,
+}
+
+/// The newest records, of which the events are still there.
+#[derive(Default)]
+struct Recent {
+    records: BTreeMap<u64, (Vec<Event>, usize)>,
+    bytes: usize,
+    /// The number of the record that is wanted next.
+    next: u64,
+}
+
+/// Nothing can be written any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the queue on disk is closed")]
+pub struct PagesClosed;
+
+impl EventPages {
+    /// Opens the queue in `dir`, or makes one. Reads the disk.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(dir: &Path, options: PageOptions) -> Result<(Arc<EventPages>, Recovery), OpenError> {
+        let (pages, recovery) = PageQueue::open(dir, options)?;
+        let events = EventPages { pages, recent: Mutex::default(), news: Notify::new() };
+        Ok((Arc::new(events), recovery))
+    }
+
+    /// Writes events, waiting for room; shares of `owed` are settled once they are safe on the disk, and abandoned if they
+    /// never will be. Gives back the events that cannot be kept, with the reason.
+    ///
+    /// # Errors
+    /// [`PagesClosed`]; not all was written.
+    pub async fn append(
+        &self,
+        events: Vec<Event>,
+        owed: &Share,
+    ) -> Result<Vec<(Event, String)>, PagesClosed> {
+        let mut refused = Vec::new();
+        let mut events = events.into_iter().peekable();
+        while events.peek().is_some() {
+            let mut writer = WireWriter::new(Vec::new());
+            let (mut kept, mut bytes) = (Vec::new(), 0);
+            while writer.byte_size() < RECORD_BYTES
+                && let Some(event) = events.next()
+            {
+                match writer.push(&event) {
+                    Ok(()) => {
+                        bytes += event.byte_size();
+                        kept.push(event);
+                    }
+                    Err(error) => refused.push((event, error.to_string())),
+                }
+            }
+            if !kept.is_empty() {
+                self.append_record(writer.finish(), (kept, bytes), owed.another(), &mut refused).await?;
+            }
+        }
+        Ok(refused)
+    }
+
+    async fn append_record(
+        &self,
+        record: Vec<u8>,
+        (events, bytes): (Vec<Event>, usize),
+        share: Share,
+        refused: &mut Vec<(Event, String)>,
+    ) -> Result<(), PagesClosed> {
+        // Only one event alone can be too large.
+        if let Err(error) = self.pages.check_size(record.len()) {
+            refused.extend(events.into_iter().map(|event| (event, error.to_string())));
+            return Ok(());
+        }
+        let on_durable = move |outcome: Result<(), Lost>| match outcome {
+            Ok(()) => share.settle(),
+            // What is dropped is abandoned.
+            Err(Lost { reason }) => tracing::error!(reason, "events could not be kept on the disk"),
+        };
+        let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
+        match self.pages.append(record, count, Box::new(on_durable)).await {
+            Ok(number) => self.remember(number, events, bytes),
+            Err(error) => {
+                tracing::debug!(%error, "events were not written");
+                return Err(PagesClosed);
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps events in memory while there is room, unless the feed has read them from the disk already.
+    fn remember(&self, number: u64, events: Vec<Event>, bytes: usize) {
+        let mut recent = self.recent();
+        if number >= recent.next && recent.bytes + bytes <= RECENT_BYTES_MAX {
+            recent.bytes += bytes;
+            recent.records.insert(number, (events, bytes));
+        }
+        drop(recent);
+        self.news.notify_one();
+    }
+
+    /// What is counted of the queue on disk.
+    pub fn stats(&self) -> PageStats {
+        self.pages.stats()
+    }
+
+    /// The number of the next record that is written.
+    pub fn next_number(&self) -> u64 {
+        self.pages.next_number()
+    }
+
+    /// Makes everything durable and gives the directory back.
+    pub async fn end(&self) {
+        Arc::clone(&self.pages).close().await;
+    }
+
+    /// Takes no more events; the feed ends behind those that are there.
+    pub fn close(&self) {
+        self.pages.close_for_writing();
+        self.news.notify_one();
+    }
+
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Recent {
+    /// The events of the next record, if they are still in memory.
+    fn take(&mut self) -> Option<(u64, Vec<Event>)> {
+        let (events, bytes) = self.records.remove(&self.next)?;
+        self.bytes -= bytes;
+        self.next += 1;
+        Some((self.next - 1, events))
+    }
+
+    /// The record of this number was read from the disk.
+    fn pass(&mut self, number: u64) {
+        self.next = number + 1;
+        let later = self.records.split_off(&self.next);
+        let passed = std::mem::replace(&mut self.records, later);
+        self.bytes -= passed.values().map(|(_, bytes)| bytes).sum::<usize>();
+    }
+}
+
+/// Gives the events of a queue on disk to those who work on them, and tells the queue what they have behind them.
+pub struct Feed {
+    queue: Arc<EventPages>,
+    reader: Reader,
+    acks: AckTracker<u64>,
+    /// The numbers of the records that were given out and are not acked yet.
+    given: VecDeque<u64>,
+    /// What was found and not given out yet.
+    found: Option<(u64, Vec<Event>)>,
+}
+
+/// What a [`Feed`] gives.
+pub enum Fed {
+    /// Some events.
+    Events {
+        /// The number of their record; those of later records are greater.
+        number: u64,
+        /// The events, in order.
+        events: Vec<Event>,
+        /// Says what became of them.
+        ack: Ack,
+    },
+    /// Events that were given before were given up. A new feed gives them again.
+    GivenUp,
+    /// The queue is closed, and everything was given.
+    End,
+}
+
+impl Feed {
+    /// A feed that begins with the first event that nobody has behind them. One at a time.
+    pub fn new(queue: &Arc<EventPages>) -> Feed {
+        let reader = queue.pages.reader();
+        queue.recent().next = reader.next_number();
+        Feed {
+            queue: Arc::clone(queue),
+            reader,
+            acks: AckTracker::default(),
+            given: VecDeque::new(),
+            found: None,
+        }
+    }
+
+    /// What comes next; waits for it. Nothing is lost when the future is dropped.
+    pub async fn next(&mut self) -> Fed {
+        while self.found.is_none() {
+            let recent = self.queue.recent().take();
+            if let Some((number, events)) = recent {
+                self.reader.skip_to(number + 1);
+                self.found = Some((number, events));
+                break;
+            }
+            let waits_for_acks = self.acks.in_flight() > 0 && !self.acks.is_abandoned();
+            tokio::select! {
+                biased;
+                // Something newer may be in memory.
+                () = self.queue.news.notified() => {}
+                settled = self.acks.next_settled(), if waits_for_acks => match settled {
+                    Some(number) => self.ack_to(number),
+                    None if self.acks.is_abandoned() => return Fed::GivenUp,
+                    None => {}
+                },
+                record = self.reader.next() => {
+                    let Some(Record { number, bytes, .. }) = record else { return Fed::End };
+                    self.queue.recent().pass(number);
+                    match read(&bytes) {
+                        Ok(events) => self.found = Some((number, events)),
+                        // It stays where it is, and everything behind it.
+                        Err(error) => tracing::error!(number, %error, "a record of the queue can't be read"),
+                    }
+                }
+            }
+        }
+        let Some((number, _)) = &self.found else { return Fed::End };
+        let ack = self.acks.issue(*number).await;
+        let Some((number, events)) = self.found.take() else { return Fed::End };
+        self.given.push_back(number);
+        Fed::Events { number, events, ack }
+    }
+
+    /// Whether everything that was written so far has been given out.
+    pub fn has_given_all(&self) -> bool {
+        let next = self.queue.recent().next.max(self.reader.next_number());
+        self.found.is_none() && next >= self.queue.pages.next_number()
+    }
+
+    /// Tells the queue what has settled since the last time.
+    pub fn settle(&mut self) {
+        if let Some(number) = self.acks.settled() {
+            self.ack_to(number);
+        }
+    }
+
+    /// Whether events were given up: they are given again by a new feed.
+    pub fn is_abandoned(&self) -> bool {
+        self.acks.is_abandoned()
+    }
+
+    /// Whether something that was given out is not settled yet.
+    pub fn in_flight(&self) -> usize {
+        self.acks.in_flight()
+    }
+
+    /// Waits until everything that was given out is settled, or some of it given up.
+    pub async fn all_settled(&mut self) {
+        while let Some(number) = self.acks.next_settled().await {
+            self.ack_to(number);
+        }
+    }
+
+    fn ack_to(&mut self, number: u64) {
+        while self.given.front().is_some_and(|first| *first <= number) {
+            self.given.pop_front().into_iter().for_each(|number| self.queue.pages.ack(number));
+        }
+    }
+}
+
+fn read(record: &[u8]) -> Result<Vec<Event>, WireError> {
+    let mut reader = WireReader::new(record)?;
+    std::iter::from_fn(|| reader.next_event().transpose()).collect()
+}
