@@ -170,11 +170,15 @@ impl IndexTemplate {
         }
         tracing::info!(name, "Installing Elasticsearch template");
         let answer = nodes.api(Method::PUT, &path, Some(template.to_string())).await?;
-        // Clusters without the API work without the template, too.
-        if answer.status == StatusCode::NOT_FOUND {
-            Ok(())
-        } else {
-            accepted("Failed to install template", &answer)
+        // A cluster without the API, or one that refuses the template, works without it, too.
+        match accepted("Failed to install template", &answer) {
+            Err(SetupError::Never(reason)) => {
+                if answer.status != StatusCode::NOT_FOUND {
+                    tracing::error!(name, reason, "Failed to install template; going on without it");
+                }
+                Ok(())
+            }
+            installed => installed,
         }
     }
 
