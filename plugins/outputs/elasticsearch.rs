@@ -171,7 +171,7 @@ impl Elasticsearch {
             kit: Kit {
                 cluster: Arc::new(Cluster::new(nodes, setup, seconds(options.resurrect_delay), sniffing)),
                 rules: Arc::new(rules),
-                counts: Arc::new(Counts::new(&cx.metrics)),
+                counts: Arc::new(Counts::new(&cx.metrics, profile.product)),
                 quarantine: Arc::new(Quarantine::new(&cx.metrics)),
                 shape: Shape { bytes_max: profile.request_bytes_max, level: compression_level(options)? },
             },

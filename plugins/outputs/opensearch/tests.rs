@@ -81,6 +81,19 @@ async fn bulk_requests_are_no_larger_than_they_shall_be() {
 }
 
 #[tokio::test]
+async fn dead_letters_name_opensearch() {
+    let double = Double::start();
+    double.state().refused.insert("b".into(), 400);
+    let mut output = output(&double, "index => 'i'");
+    deliver(&mut output, &["a", "b"]).await;
+    let letters = output.dead_letters.all();
+    assert!(
+        letters[0].1.starts_with("Could not index event to OpenSearch. status: 400, action: "),
+        "{letters:?}"
+    );
+}
+
+#[tokio::test]
 async fn whoever_answers_is_opensearch() {
     let disguised = json!({"version": {"number": "7.10.2"}, "tagline": "The OpenSearch Project: https://opensearch.org/"});
     let oss =
