@@ -269,7 +269,8 @@ impl State {
         let (status, body) = match (request.method.as_str(), request.path()) {
             ("HEAD" | "GET", "/") => self.root.clone().unwrap_or((200, root("9.5.2"))),
             (method, path) => {
-                let body = self.bodies.get(path).cloned();
+                let license = || json!({"license": {"status": "active", "type": "basic"}});
+                let body = self.bodies.get(path).cloned().or_else(|| (path == "/_license").then(license));
                 let default = if method == "PUT" || body.is_some() { 200 } else { 404 };
                 let status = self.others.get(&format!("{method} {path}")).copied().unwrap_or(default);
                 (status, body.unwrap_or_else(|| json!({"acknowledged": true})))

@@ -13,7 +13,7 @@ use super::options::ElasticsearchOptions;
 /// The port of a node when no URL names one.
 const PORT: u16 = 9200;
 /// Asks for no more of a bulk answer than is read.
-const FILTER_PATH: &str = "filter_path=errors,items.*.error,items.*.status";
+const FILTER_PATH: &str = "filter_path=errors,items.*.error,items.*.failure_store,items.*.status";
 
 /// One node.
 #[derive(Clone, Debug)]
@@ -286,7 +286,9 @@ mod tests {
     }
 
     fn urls(text: &str) -> Vec<String> {
-        let short = |url: &String| url.replace("?filter_path=errors,items.*.error,items.*.status", "");
+        let short = |url: &String| {
+            url.replace("?filter_path=errors,items.*.error,items.*.failure_store,items.*.status", "")
+        };
         addresses(text).unwrap().nodes.iter().map(|node| short(&node.bulk)).collect()
     }
 
@@ -324,7 +326,9 @@ mod tests {
         let node = &node.nodes[0];
         assert_eq!(node.health, "http://127.0.0.1:9200/up?a=1&b=x&b=y");
         assert_eq!(node.api("_license"), "http://127.0.0.1:9200/es/_license?a=1&b=x&b=y");
-        assert!(node.bulk.ends_with("/es/_bulk?a=1&b=x&b=y&filter_path=errors,items.*.error,items.*.status"));
+        assert!(node.bulk.ends_with(
+            "/es/_bulk?a=1&b=x&b=y&filter_path=errors,items.*.error,items.*.failure_store,items.*.status"
+        ));
         let own = addresses("bulk_path => '/_bulk?routing=1&filter_path=errors'").unwrap();
         assert_eq!(own.nodes[0].bulk, "http://127.0.0.1:9200/_bulk?routing=1&filter_path=errors");
     }

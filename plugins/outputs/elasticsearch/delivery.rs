@@ -21,6 +21,7 @@ use ferrostash_net::http_client::HttpResponse;
 use ferrostash_plugin::{Backoff, Counter, OutputContext, OutputError, PluginMetrics};
 use http::header::{CONTENT_ENCODING, HeaderMap, HeaderName};
 use http::{HeaderValue, StatusCode};
+use memchr::memmem;
 
 use super::action::Action;
 use super::answer::{Answer, Outcome};
@@ -34,6 +35,8 @@ const UNCOMPRESSED_LENGTH: HeaderName = HeaderName::from_static("x-elastic-uncom
 const GZIP: HeaderValue = HeaderValue::from_static("gzip");
 /// What is shown of an answer in the log, in bytes.
 const LOGGED_BYTES_MAX: usize = 1024;
+/// What an answer has for each document that went to a failure store.
+const DIVERTED: &[u8] = b"\"failure_store\":\"used\"";
 /// Documents with these answers are dead letters.
 pub(super) const DEAD_LETTER_CODES: [u16; 2] = [400, 404];
 
@@ -65,6 +68,8 @@ pub(super) struct Counts {
     successes: Arc<Counter>,
     /// Of the successes, those that an earlier request had made.
     repeated: Arc<Counter>,
+    /// Of the successes, those that the cluster diverted.
+    failure_store: Arc<Counter>,
     dead_letters: Arc<Counter>,
     non_retryable: Arc<Counter>,
     retryable: Arc<Counter>,
@@ -84,12 +89,26 @@ impl Counts {
             requests_failures: counter("bulk_requests", "failures"),
             successes: counter("documents", "successes"),
             repeated: counter("documents", "repeated"),
+            failure_store: counter("documents", "failure_store"),
             dead_letters: counter("documents", "dlq_routed"),
             non_retryable: counter("documents", "non_retryable_failures"),
             retryable: counter("documents", "retryable_failures"),
             unauthorized: metrics.gauge(&["bulk_requests", "unauthorized"]),
             is_unauthorized: AtomicBool::new(false),
             product,
+        }
+    }
+
+    /// Notes how many documents were accepted, and are not where they were sent to.
+    fn diverted(&self, body: &[u8]) {
+        let documents = memmem::find_iter(body, DIVERTED).count() as u64;
+        if documents > 0 {
+            self.failure_store.add(documents);
+            tracing::warn!(
+                limited = true,
+                documents,
+                "Documents were diverted to the failure store of their data stream"
+            );
         }
     }
 
@@ -267,6 +286,7 @@ impl Delivery<'_> {
         self.cx.metrics.counter(&["bulk_requests", "responses", answer.status.as_str()]).add(1);
         self.counts.authorized(answer.status);
         if answer.status.is_success() {
+            self.counts.diverted(&answer.body);
             let read = Answer::read(&answer.body, request.items.len());
             match &read {
                 Answer::Unclear(_) => node.ails(None),

@@ -122,6 +122,9 @@ impl Setup {
                 product.version
             )));
         }
+        if product.flavour == Flavour::Elasticsearch {
+            check_license(nodes).await?;
+        }
         let ilm = self.life_cycle.in_use(product)?;
         if let Some(template) = &self.template {
             template.install(nodes, product, Some(&self.life_cycle).filter(|_| ilm)).await?;
@@ -280,6 +283,20 @@ impl LifeCycle {
             &nodes.api(Method::PUT, &path, Some(policy.to_string())).await?,
         )
     }
+}
+
+/// Says so where the licence is not in force; that is the user's business, and no reason not to write.
+async fn check_license(nodes: &Nodes) -> Result<(), SetupError> {
+    let answer = nodes.api(Method::GET, "_license", None).await?;
+    let license: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let status = license.pointer("/license/status").and_then(Value::as_str);
+    if let Some(status) = status.filter(|status| *status != "active") {
+        tracing::warn!(
+            status,
+            "Elasticsearch license is not active, please check Elasticsearch's licensing information"
+        );
+    }
+    Ok(())
 }
 
 async fn exists(nodes: &Nodes, method: Method, path: &str) -> Result<bool, SetupError> {

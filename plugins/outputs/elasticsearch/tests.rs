@@ -82,7 +82,7 @@ async fn a_batch_is_one_compressed_request() {
     deliver(&mut output, &["a", "b"]).await;
     let bulks = double.bulks();
     let [bulk] = bulks.as_slice() else { panic!("{bulks:?}") };
-    assert_eq!(bulk.target, "/_bulk?filter_path=errors,items.*.error,items.*.status");
+    assert_eq!(bulk.target, "/_bulk?filter_path=errors,items.*.error,items.*.failure_store,items.*.status");
     assert_eq!(bulk.lines[0].0, json!({"index": {"_index": "web-2026.01.02"}}));
     assert_eq!(bulk.lines[1].1.as_ref().unwrap()["message"], "b");
     let length = bulk.plain_len.to_string();
@@ -585,6 +585,17 @@ async fn a_split_batch_whose_answers_are_lost_makes_no_document_twice() {
 }
 
 #[tokio::test]
+async fn documents_in_a_failure_store_are_counted() {
+    let double = Double::start();
+    let answer = r#"{"errors":false,"items":[{"create":{"status":201,"failure_store":"used"}},{"create":{"status":201}}]}"#;
+    double.script([Reply::Says(answer.into())]);
+    let mut output = output(&double, "");
+    deliver(&mut output, &["a", "b"]).await;
+    assert_eq!(count(&output.context.metrics, &["documents", "failure_store"]), 1);
+    assert_eq!(count(&output.context.metrics, &["documents", "successes"]), 2);
+}
+
+#[tokio::test]
 async fn another_product_is_refused_at_the_start() {
     let double = Double::start();
     double.state().hides_product = true;
@@ -765,7 +776,7 @@ async fn a_bare_output_writes_to_a_data_stream() {
     assert_eq!(action, json!({"create": {"_index": "logs-generic-default"}}));
     let stream = json!({"type": "logs", "dataset": "generic", "namespace": "default"});
     assert_eq!(document.unwrap()["data_stream"], stream);
-    assert!(double.state().seen.iter().all(|(_, target, _)| target == "/"), "nothing is set up");
+    assert!(double.state().seen.iter().all(|(method, ..)| method != "PUT"), "nothing is set up");
 }
 
 #[tokio::test]
@@ -828,7 +839,10 @@ async fn instances_share_their_nodes_and_the_setup() {
     two.unwrap();
     let seen: Vec<String> =
         double.state().seen.iter().map(|(method, target, _)| format!("{method} {target}")).collect();
-    assert_eq!(seen, ["HEAD /", "GET /", "HEAD /_index_template/mine", "PUT /_index_template/mine"]);
+    assert_eq!(
+        seen,
+        ["HEAD /", "GET /", "GET /_license", "HEAD /_index_template/mine", "PUT /_index_template/mine"]
+    );
 }
 
 #[tokio::test]
@@ -841,7 +855,7 @@ async fn a_life_cycle_is_set_up_for_the_default_index() {
     let seen = double.state().seen.clone();
     let calls: Vec<String> = seen.iter().map(|(method, target, _)| format!("{method} {target}")).collect();
     assert_eq!(
-        calls[2..],
+        calls[3..],
         [
             "HEAD /_index_template/logstash",
             "PUT /_index_template/logstash",
@@ -851,11 +865,11 @@ async fn a_life_cycle_is_set_up_for_the_default_index() {
             "PUT /_ilm/policy/logstash-policy"
         ]
     );
-    let template: Value = serde_json::from_str(&seen[3].2).unwrap();
+    let template: Value = serde_json::from_str(&seen[4].2).unwrap();
     assert_eq!(template["index_patterns"], "logstash-*");
     assert_eq!(template["template"]["settings"]["index.lifecycle.rollover_alias"], "logstash");
     assert_eq!(template["template"]["mappings"]["properties"]["@timestamp"]["type"], "date");
-    assert_eq!(seen[5].2, r#"{"aliases":{"logstash":{"is_write_index":true}}}"#);
+    assert_eq!(seen[6].2, r#"{"aliases":{"logstash":{"is_write_index":true}}}"#);
 }
 
 #[tokio::test]
