@@ -8,8 +8,9 @@ use ferrostash_event::{FieldRef, Template};
 /// Indexes events into Elasticsearch or OpenSearch, in bulk.
 ///
 /// An event counts as delivered when the cluster has answered for it. Single documents that it can't take now are sent
-/// again, and only those; documents that it can never take (400, 404) go to the dead letter queue. Nodes that don't
-/// answer are left alone until a probe finds them back, and events wait meanwhile.
+/// again, and only those; documents that it can never take (400, 404) go to the dead letter queue. Documents for an index
+/// that takes none now (closed, read-only, forbidden) wait aside, and hold up no others. Nodes that don't answer are left
+/// alone until a probe finds them back, and events wait meanwhile; so they do while the cluster refuses the credentials.
 ///
 /// ```conf
 /// output {

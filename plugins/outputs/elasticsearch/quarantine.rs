@@ -262,9 +262,13 @@ impl Quarantine {
                     let index = String::from_utf8_lossy(&index);
                     return tracing::info!(%index, "An index takes documents again");
                 }
-                let Ok((refused, refusal)) = deliver(held, &kit, &cx).await else {
-                    return self.discharge(&index);
+                let delivered = tokio::select! {
+                    biased;
+                    delivered = deliver(held, &kit, &cx) => delivered,
+                    // A dead letter may wait for room for ever.
+                    () = cx.shutdown.abandoned() => Err(OutputError::Abandoned),
                 };
+                let Ok((refused, refusal)) = delivered else { return self.discharge(&index) };
                 let Some(refusal) = refusal else {
                     backoff.reset();
                     bytes_max = kit.shape.bytes_max;
