@@ -16,7 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 const OWN_OPTIONS: &[(&str, &str, &str)] = &[];
 
 /// Plugins that Logstash does not bundle, with the reason that we have them.
-const OWN_PLUGINS: &[(&str, &str)] = &[];
+const OWN_PLUGINS: &[(&str, &str)] =
+    &[("output/opensearch", "OpenSearch's own plugin for Logstash, under the name that it has there")];
 
 #[derive(Deserialize)]
 struct Catalogue {

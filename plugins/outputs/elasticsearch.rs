@@ -73,7 +73,7 @@ pub(crate) struct Elasticsearch {
     mapper: Arc<Mapper>,
     buffers: Buffers,
     /// TLS is spoken with whoever answers.
-    is_unverified: bool,
+    pub(crate) is_unverified: bool,
 }
 
 /// What all deliveries of an output share.
@@ -165,13 +165,13 @@ impl Elasticsearch {
         let client = HttpClient::new(http);
         let nodes = Nodes::new(addresses.nodes, client, profile.clone(), rules.backoff(), options.pool_max);
         let stream = DataStream::of(options, cx.ecs)?;
-        let setup = Setup::of(options, stream.is_some(), cx.ecs)?;
+        let setup = Setup::of(options, profile, stream.is_some(), cx.ecs)?;
         let sniffing = options.sniffing.then(|| seconds(options.sniffing_delay).max(SNIFFING_DELAY_MIN));
         Ok(Elasticsearch {
             kit: Kit {
                 cluster: Arc::new(Cluster::new(nodes, setup, seconds(options.resurrect_delay), sniffing)),
                 rules: Arc::new(rules),
-                counts: Arc::new(Counts::new(&cx.metrics)),
+                counts: Arc::new(Counts::new(&cx.metrics, profile.product)),
                 quarantine: Arc::new(Quarantine::new(&cx.metrics)),
                 shape: Shape { bytes_max: profile.request_bytes_max, level: compression_level(options)? },
             },
@@ -215,7 +215,7 @@ impl Output for Elasticsearch {
 }
 
 /// Templates that fail for every event are found now.
-fn check_templates(options: &ElasticsearchOptions, cx: &mut BuildContext<'_>) -> BuildResult<()> {
+pub(crate) fn check_templates(options: &ElasticsearchOptions, cx: &mut BuildContext<'_>) -> BuildResult<()> {
     let templates = [
         ("action", options.action.as_ref()),
         ("document_id", options.document_id.as_ref()),

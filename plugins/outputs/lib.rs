@@ -5,6 +5,7 @@ use ferrostash_plugin::PluginDef;
 mod elasticsearch;
 mod file;
 mod null;
+mod opensearch;
 mod pipeline;
 mod sink;
 mod stdout;
@@ -14,6 +15,7 @@ pub static PLUGINS: &[&PluginDef] = &[
     &elasticsearch::PLUGIN,
     &file::PLUGIN,
     &null::PLUGIN,
+    &opensearch::PLUGIN,
     &pipeline::PLUGIN,
     &sink::PLUGIN,
     &stdout::PLUGIN,

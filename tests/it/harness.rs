@@ -201,12 +201,17 @@ impl Ferrostash {
 
     /// `GET path` from the API: status and body.
     pub(crate) fn get(&mut self, path: &str) -> (u16, String) {
-        let mut stream = self.connect(self.api);
+        self.wait(|process| process.ask(path))
+    }
+
+    /// As [`Ferrostash::get`]; `None` as long as the API is not there.
+    pub(crate) fn ask(&self, path: &str) -> Option<(u16, String)> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.api)).ok()?;
         write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+        Some((head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned()))
     }
 
     /// All that it has said up to now, logs and events.

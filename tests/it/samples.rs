@@ -176,9 +176,9 @@ fn mdaemon_exports_may_be_cut_and_rewritten() {
     assert!(!sample(name).ends_with('\n'));
     let mut process = mdaemon(&elasticsearch, &[name]);
     let documents = process.wait(|_| elasticsearch.at_least(3));
-    let cut: Vec<_> = documents.iter().filter(|document| !document.has_own_id).collect();
+    let is_unreadable = |document: &&Stored| document.index == "mail-logs-unreadable";
+    let cut: Vec<_> = documents.iter().filter(is_unreadable).collect();
     assert_eq!(cut.len(), 1);
-    assert_eq!(cut[0].index, "mail-logs-unreadable");
     assert_eq!(cut[0].source["message"], r#"8.msg", "to_addr": "local"}"#);
 
     // The day goes on: the export is written anew, and the line that had no end now has one.
@@ -186,10 +186,45 @@ fn mdaemon_exports_may_be_cut_and_rewritten() {
     std::fs::write(process.folder().join("logs").join(name), more).unwrap();
     let last = |document: &Stored| document.source["subject"] == "last mail of the export";
     let documents = process.wait(|_| Some(elasticsearch.documents()).filter(|all| all.iter().any(last)));
-    let ids: BTreeSet<_> =
-        documents.iter().filter(|document| document.has_own_id).map(|document| &document.id).collect();
-    assert_eq!(ids.len(), 3, "read again or not, a mail is one document");
+    assert!(
+        documents.iter().all(|document| document.has_own_id),
+        "read again or not, a line is one document"
+    );
+    let unreadable = documents.iter().filter(is_unreadable).count();
+    assert_eq!((documents.len(), unreadable), (4, 1));
     process.stop();
+}
+
+#[test]
+fn json_lines_into_opensearch() {
+    // opensearch.conf with the lines of shop.jsonl.
+    let opensearch = Elasticsearch::start();
+    let version = json!({"number": "2.19.6", "distribution": "opensearch"});
+    opensearch.state().root = Some((200, json!({"version": version})));
+    opensearch.state().hides_product = true;
+    let start = Start::pipeline(&["-f", &conf("opensearch.conf")]);
+    start.file("logs/shop.jsonl", sample("shop.jsonl"));
+    let logs = start.folder().join("logs/*.jsonl");
+    let start = start.env("SHOP_LOGS", logs).env("OS_HOSTS", opensearch.url());
+    let mut process = start.env("OS_USER", "shipper").env("OS_PASSWORD", "s3cret").start();
+    let documents = process.wait(|_| opensearch.at_least(3));
+    let events: Vec<_> = documents.iter().map(|document| document.source.clone()).collect();
+
+    let paid = one(&events, "/event/id", "e-1001");
+    assert_eq!(paid["@timestamp"], "2025-11-14T22:59:59.250Z");
+    assert_eq!(paid["log"]["level"], "INFO");
+    assert_eq!(paid["order"], json!({"id": "o-20117", "amount": 49.9}));
+    let place = |id: &str| documents.iter().find(|document| document.id == id).unwrap().index.clone();
+    assert_eq!((place("e-1001"), place("e-1003")), ("shop-2025.11.14".into(), "shop-2025.11.15".into()));
+    let unreadable = documents.iter().find(|document| document.index == "shop-unreadable").unwrap();
+    assert_eq!(unreadable.source["message"], "Traceback (most recent call last):");
+    assert_eq!(documents.len(), 3);
+    let bulks = opensearch.bulks();
+    assert!(
+        bulks.iter().all(|bulk| bulk.headers["authorization"] == "Basic c2hpcHBlcjpzM2NyZXQ="),
+        "{bulks:?}"
+    );
+    assert!(!process.stop().said().contains("s3cret"));
 }
 
 #[test]

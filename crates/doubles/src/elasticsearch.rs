@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::documents::{Documents, Stored};
 use crate::http::{End, Request, Response};
+use crate::signature::Signature;
 
 /// How one bulk request is answered.
 #[derive(Clone, Debug)]
@@ -79,6 +80,10 @@ pub struct State {
     pub refused: HashMap<String, u16>,
     /// Status and type of error for documents of an index.
     pub refused_indices: HashMap<String, (u16, String)>,
+    /// Requests without such a signature are answered with 403.
+    pub signature: Option<Signature>,
+    /// What was wrong with signatures.
+    pub forged: Vec<String>,
     /// Larger requests are answered with 413.
     pub bytes_max: Option<usize>,
     /// Status and body of `GET /`.
@@ -230,6 +235,11 @@ impl Elasticsearch {
 
     fn answer(&self, request: &Request, is_bulk: bool) -> Response {
         let mut state = self.state();
+        if let Some(Err(fault)) = state.signature.as_ref().map(|signature| signature.check(request)) {
+            state.bulks_at_once += usize::from(is_bulk);
+            state.forged.push(format!("{} {}: {fault}", request.method, request.target));
+            return Response::new(403, json!({"message": fault}).to_string());
+        }
         let mut response = if is_bulk { state.bulk(request) } else { state.other(request) };
         if !state.hides_product {
             response.headers.push(("X-Elastic-Product".into(), "Elasticsearch".into()));

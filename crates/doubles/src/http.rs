@@ -16,6 +16,8 @@ pub(crate) struct Request {
     pub(crate) headers: HashMap<String, String>,
     /// Decompressed.
     pub(crate) body: String,
+    /// As it came.
+    pub(crate) raw_body: Vec<u8>,
 }
 
 impl Request {
@@ -42,6 +44,7 @@ impl Request {
         let mut body = vec![0; length];
         reader.read_exact(&mut body).ok()?;
         let is_gzip = headers.get("content-encoding").is_some_and(|coding| coding == "gzip");
+        let raw_body = body.clone();
         let body = if is_gzip {
             let mut text = String::new();
             GzDecoder::new(body.as_slice()).read_to_string(&mut text).unwrap();
@@ -49,7 +52,7 @@ impl Request {
         } else {
             String::from_utf8(body).unwrap()
         };
-        Some(Request { method, target, headers, body })
+        Some(Request { method, target, headers, body, raw_body })
     }
 }
 

@@ -11,6 +11,8 @@
 mod documents;
 pub mod elasticsearch;
 mod http;
+mod signature;
 
 pub use documents::{Documents, Stored};
 pub use elasticsearch::Elasticsearch;
+pub use signature::Signature;

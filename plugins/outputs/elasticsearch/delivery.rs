@@ -76,10 +76,12 @@ pub(super) struct Counts {
     /// 1 while the cluster does not accept who we are.
     unauthorized: Arc<Counter>,
     is_unauthorized: AtomicBool,
+    /// What the cluster is called in messages.
+    product: &'static str,
 }
 
 impl Counts {
-    pub(super) fn new(metrics: &PluginMetrics) -> Counts {
+    pub(super) fn new(metrics: &PluginMetrics, product: &'static str) -> Counts {
         let counter = |group, name| metrics.counter(&[group, name]);
         Counts {
             requests_successes: counter("bulk_requests", "successes"),
@@ -93,6 +95,7 @@ impl Counts {
             retryable: counter("documents", "retryable_failures"),
             unauthorized: metrics.gauge(&["bulk_requests", "unauthorized"]),
             is_unauthorized: AtomicBool::new(false),
+            product,
         }
     }
 
@@ -120,6 +123,11 @@ impl Counts {
         if !refused {
             tracing::info!("Elasticsearch accepts the credentials again; delivery goes on");
         }
+    }
+
+    fn reason(&self, action: &str, code: u16, error: &str) -> String {
+        let product = self.product;
+        format!("Could not index event to {product}. status: {code}, action: {action}, response: {error}")
     }
 }
 
@@ -249,7 +257,8 @@ impl Delivery<'_> {
                 self.counts.requests_failures.add(1);
                 tracing::error!(
                     limited = true,
-                    "Attempted to send a bulk request but there are no living connections in the pool (perhaps Elasticsearch is unreachable or down?)"
+                    "Attempted to send a bulk request but there are no living connections in the pool (perhaps {} is unreachable or down?)",
+                    self.counts.product
                 );
                 tokio::select! {
                     () = self.nodes.some_alive() => {}
@@ -265,7 +274,12 @@ impl Delivery<'_> {
             Ok(answered) => answered,
             Err(NoAnswer::NoNode) => return Sent::NoNode,
             Err(NoAnswer::Unreachable(error)) => {
-                tracing::error!(limited = true, %error, "Attempted to send a bulk request but Elasticsearch appears to be unreachable or down");
+                tracing::error!(
+                    limited = true,
+                    %error,
+                    "Attempted to send a bulk request but {} appears to be unreachable or down",
+                    self.counts.product
+                );
                 return Sent::Failed { in_doubt: !error.is_unsent() };
             }
         };
@@ -414,7 +428,7 @@ impl Delivery<'_> {
     /// Makes a dead letter of a document that the cluster has refused.
     pub(super) async fn refuse(&self, item: &Item, action: &str, code: u16, error: &str) {
         self.counts.dead_letters.add(1);
-        self.dead_letter(item.batch, item.event, &reason(action, code, error)).await;
+        self.dead_letter(item.batch, item.event, &self.counts.reason(action, code, error)).await;
     }
 
     fn is_logged(&self, outcome: &Outcome) -> bool {
@@ -450,11 +464,7 @@ pub(super) async fn refuse(
     refusal: &Refusal,
 ) {
     counts.dead_letters.add(1);
-    cx.bury(event, &reason(action, refusal.status, &refusal.error)).await;
-}
-
-fn reason(action: &str, code: u16, error: &str) -> String {
-    format!("Could not index event to Elasticsearch. status: {code}, action: {action}, response: {error}")
+    cx.bury(event, &counts.reason(action, refusal.status, &refusal.error)).await;
 }
 
 /// Whether a conflict is with ourselves: an earlier request made the document, and its answer was lost; or a delivery before

@@ -348,7 +348,7 @@ impl Nodes {
     async fn probe(&self, node: &Node, first: bool) -> Result<(), String> {
         let address = &node.address;
         let is_well = match self.ask(node, Method::HEAD, &address.health).await {
-            Ok(answer) if answer.status.is_success() => true,
+            Ok(answer) if self.profile.recognition.is_well(answer.status) => true,
             Ok(answer) => {
                 let code = answer.status.as_u16();
                 tracing::warn!(limited = true, url = %address, code, "Health check failed");
@@ -364,9 +364,9 @@ impl Nodes {
             Err(error) => return unreachable(address, &error),
         };
         if first {
-            judge(&root, self.profile.is_compatible)?;
+            judge(&root, &self.profile)?;
         }
-        if !root.status.is_success() {
+        if !self.profile.recognition.is_well(root.status) {
             let code = root.status.as_u16();
             tracing::warn!(limited = true, url = %address, code, "Elasticsearch main endpoint returns an error");
         } else if is_well {
@@ -382,7 +382,7 @@ impl Nodes {
     }
 
     fn welcome(&self, node: &Node, root: &HttpResponse, first: bool) {
-        let Some(product) = Product::read(root) else {
+        let Some(product) = self.profile.recognition.product(root) else {
             tracing::warn!(url = %node.address, "Failed to retrieve Elasticsearch version data from connected endpoint, connection aborted");
             return;
         };
@@ -432,22 +432,20 @@ fn unreachable(address: &Address, error: &str) -> Result<(), String> {
 }
 
 /// Logstash's reasons not to start.
-fn judge(root: &HttpResponse, is_compatible: fn(&HttpResponse) -> bool) -> Result<(), String> {
+fn judge(root: &HttpResponse, profile: &Profile) -> Result<(), String> {
+    let product = profile.product;
     let names_header = || {
         root.body
             .windows(API_VERSION.as_str().len())
             .any(|part| part.eq_ignore_ascii_case(API_VERSION.as_str().as_bytes()))
     };
     match root.status {
-        StatusCode::UNAUTHORIZED => Err("Could not read Elasticsearch. Please check the credentials".into()),
-        StatusCode::FORBIDDEN => Err("Could not read Elasticsearch. Please check the privileges".into()),
+        StatusCode::UNAUTHORIZED => Err(format!("Could not read {product}. Please check the credentials")),
+        StatusCode::FORBIDDEN => Err(format!("Could not read {product}. Please check the privileges")),
         StatusCode::BAD_REQUEST if names_header() => {
             Err("The Elastic-Api-Version header is not valid".into())
         }
-        status if status.is_success() && !is_compatible(root) => {
-            Err("Could not connect to a compatible version of Elasticsearch".into())
-        }
-        _ => Ok(()),
+        _ => profile.recognition.admits(root),
     }
 }
 

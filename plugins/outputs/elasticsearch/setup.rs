@@ -14,6 +14,7 @@ use super::action::rollover_alias;
 use super::nodes::{NoAnswer, Nodes};
 use super::options::{ElasticsearchOptions, TemplateApi};
 use super::product::{Flavour, Product};
+use super::profile::Profile;
 use super::template::default_template;
 
 /// The policy that is made when it is not there.
@@ -38,6 +39,8 @@ struct IndexTemplate {
     overwrite: bool,
     /// The user's own; otherwise the default one.
     own: Option<Value>,
+    /// Priority and version of the default composable one.
+    marks: (u32, u32),
     ecs: Ecs,
 }
 
@@ -71,7 +74,12 @@ impl Setup {
     ///
     /// # Errors
     /// The template can't be read.
-    pub(super) fn of(options: &ElasticsearchOptions, is_stream: bool, ecs: Ecs) -> Result<Setup, String> {
+    pub(super) fn of(
+        options: &ElasticsearchOptions,
+        profile: &Profile,
+        is_stream: bool,
+        ecs: Ecs,
+    ) -> Result<Setup, String> {
         let default_alias = ecs.pick("logstash", "ecs-logstash");
         let alias = rollover_alias(options, ecs).as_str().to_owned();
         let default_index = ecs.pick("logstash-%{+yyyy.MM.dd}", "ecs-logstash-%{+yyyy.MM.dd}");
@@ -87,6 +95,7 @@ impl Setup {
             api: options.template_api.unwrap_or(TemplateApi::Auto),
             overwrite: options.template_overwrite.unwrap_or(false),
             own,
+            marks: profile.template_marks,
             ecs,
         };
         Ok(Setup {
@@ -146,7 +155,7 @@ impl IndexTemplate {
         ilm: Option<&LifeCycle>,
     ) -> Result<(), SetupError> {
         let is_composable = self.is_composable(product)?;
-        let default = || default_template(self.ecs, product, is_composable);
+        let default = || default_template(self.ecs, product, is_composable.then_some(self.marks));
         let mut template = self.own.clone().unwrap_or_else(default);
         if let Some(ilm) = ilm {
             ilm.add_to(&mut template, is_composable);
@@ -164,11 +173,15 @@ impl IndexTemplate {
         }
         tracing::info!(name, "Installing Elasticsearch template");
         let answer = nodes.api(Method::PUT, &path, Some(template.to_string())).await?;
-        // Clusters without the API work without the template, too.
-        if answer.status == StatusCode::NOT_FOUND {
-            Ok(())
-        } else {
-            accepted("Failed to install template", &answer)
+        // A cluster without the API, or one that refuses the template, works without it, too.
+        match accepted("Failed to install template", &answer) {
+            Err(SetupError::Never(reason)) => {
+                if answer.status != StatusCode::NOT_FOUND {
+                    tracing::error!(name, reason, "Failed to install template; going on without it");
+                }
+                Ok(())
+            }
+            installed => installed,
         }
     }
 

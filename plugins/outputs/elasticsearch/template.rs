@@ -5,8 +5,6 @@ use serde_json::{Map, Value, json};
 
 use super::product::{Flavour, Product};
 
-/// Above those that come with the cluster.
-const PRIORITY: u32 = 200;
 /// Longer texts are kept, and not searched as a whole.
 const IGNORE_ABOVE: u32 = 1024;
 
@@ -112,8 +110,12 @@ const ECS_TEXTS: [&str; 2] = ["error.message", "message"];
 /// Texts that are longer than a term may be.
 const ECS_LONG_TEXTS: [&str; 2] = ["error.stack_trace", "event.original"];
 
-/// The template for the default index, with its pattern.
-pub(super) fn default_template(ecs: Ecs, product: &Product, is_composable: bool) -> Value {
+/// The version of a legacy template.
+const LEGACY_VERSION: u32 = 60001;
+
+/// The template for the default index, with its pattern. A composable one has priority and version; without them it is a
+/// legacy one.
+pub(super) fn default_template(ecs: Ecs, product: &Product, composable: Option<(u32, u32)>) -> Value {
     let (pattern, settings, mappings) = match ecs {
         Ecs::Disabled => (
             "logstash-*",
@@ -130,12 +132,12 @@ pub(super) fn default_template(ecs: Ecs, product: &Product, is_composable: bool)
         }
     };
     let mut template = json!({"settings": settings, "mappings": mappings});
-    if is_composable {
-        template = json!({"template": template, "priority": PRIORITY});
+    if let Some((priority, _)) = composable {
+        template = json!({"template": template, "priority": priority});
     }
     if let Some(template) = template.as_object_mut() {
         template.insert("index_patterns".into(), json!(pattern));
-        template.insert("version".into(), json!(if is_composable { 80001 } else { 60001 }));
+        template.insert("version".into(), json!(composable.map_or(LEGACY_VERSION, |(_, version)| version)));
     }
     template
 }
@@ -212,7 +214,8 @@ mod tests {
     use super::*;
 
     fn template(ecs: Ecs, version: &str, flavour: Flavour, is_composable: bool) -> Value {
-        default_template(ecs, &Product { version: version.into(), flavour }, is_composable)
+        let product = Product { version: version.into(), flavour };
+        default_template(ecs, &product, is_composable.then_some((200, 80001)))
     }
 
     #[test]

@@ -31,6 +31,18 @@ impl From<Vec<Bytes>> for Chunks {
     }
 }
 
+impl Chunks {
+    /// The chunks, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &Bytes> {
+        self.0.iter()
+    }
+
+    /// Their length together, in bytes.
+    pub fn byte_len(&self) -> usize {
+        self.iter().map(Bytes::len).sum()
+    }
+}
+
 impl Body for Chunks {
     type Data = Bytes;
     type Error = Infallible;
@@ -115,6 +127,26 @@ impl HttpRequest {
     /// Where it goes.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    /// Its method.
+    pub fn method(&self) -> &Method {
+        &self.method
+    }
+
+    /// Its address; the user and password that stood in it are not part of it.
+    pub fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    /// Its own headers; the client adds those that its options name.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// Its body.
+    pub fn chunks(&self) -> &Chunks {
+        &self.body
     }
 
     pub(super) fn into_http(self) -> Request<Chunks> {
