@@ -31,6 +31,7 @@ pub const SHORT_USAGE: &str = "usage:
   ferrostash -e CONFIG_STR [-t] [--log.level fatal|error|warn|info|debug|trace] [-w COUNT] [-l LOG]
   ferrostash dlq list|show|purge|replay
   ferrostash queue check|repair [--path.queue DIR] [PIPELINE_ID]
+  ferrostash queue drain|import PIPELINE_ID
   ferrostash -V
   ferrostash --help
 ";

@@ -1,4 +1,8 @@
-//! `ferrostash queue …`: looks through the persistent queues of pipelines that do not run, and mends them.
+//! `ferrostash queue …`: looks through the persistent queues of pipelines that do not run, mends and empties them, and takes
+//! over those of Logstash.
+
+mod drain;
+mod import;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -23,6 +27,8 @@ pub struct QueueCommand {
     flags: Vec<Flag>,
     /// The one pipeline that is meant.
     pipeline: Option<String>,
+    /// `--from`: where Logstash's queue is.
+    from: Option<PathBuf>,
 }
 
 /// What to do with each queue.
@@ -30,9 +36,12 @@ pub struct QueueCommand {
 enum Task {
     Check,
     Repair,
+    Drain,
+    Import,
 }
 
-const USAGE: &str = "ferrostash queue check|repair [--path.queue DIR] [PIPELINE_ID]";
+const USAGE: &str = "ferrostash queue check|repair [--path.queue DIR] [PIPELINE_ID], queue drain [-f CONFIG_PATH] PIPELINE_ID, \
+                     or queue import [--from DIR] PIPELINE_ID";
 /// Settings that lead to the queues.
 const FLAGS: [&str; 2] = ["path.settings", "path.data"];
 
@@ -56,19 +65,33 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<QueueCommand, UsageError
                 .value_parser(PathBufValueParser::new()),
         )
         .args(FLAGS.map(flag))
+        .arg(
+            Arg::new("path.config")
+                .long("path.config")
+                .short('f')
+                .value_name("CONFIG_PATH")
+                .value_parser(StringValueParser::new()),
+        )
+        .arg(Arg::new("from").long("from").value_name("DIR").value_parser(PathBufValueParser::new()))
         .arg(Arg::new("pipeline").value_parser(StringValueParser::new()));
     let matches = command.try_get_matches_from(arguments).map_err(|error| usage_error(&error))?;
     let wrong = |message| Err(UsageError { message, hint: Some(format!("write: {USAGE}")) });
     let task = match matches.get_one::<String>("task").map(String::as_str) {
         Some("check") => Task::Check,
         Some("repair") => Task::Repair,
-        Some(other @ ("drain" | "import")) => {
-            return wrong(format!("the command `queue {other}` is not built yet"));
-        }
+        Some("drain") => Task::Drain,
+        Some("import") => Task::Import,
         Some(other) => return wrong(format!("Unknown command 'queue {other}'")),
         None => return wrong("`queue` needs to know what to do".to_owned()),
     };
-    let flags = FLAGS.iter().filter_map(|name| {
+    let has = |name: &str| matches.contains_id(name);
+    if matches!(task, Task::Drain | Task::Import) && !has("pipeline") {
+        return wrong("which pipeline's queue?".to_owned());
+    }
+    if (has("path.config") && task != Task::Drain) || (has("from") && task != Task::Import) {
+        return wrong("-f belongs to `queue drain`, --from to `queue import`".to_owned());
+    }
+    let flags = FLAGS.iter().chain(&["path.config"]).filter_map(|name| {
         let value = matches.get_one::<String>(name)?.clone();
         Some(Flag { setting: (*name).to_owned(), value, flag: format!("--{name}") })
     });
@@ -77,12 +100,29 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<QueueCommand, UsageError
         path: matches.get_one::<PathBuf>("path.queue").cloned(),
         flags: flags.collect(),
         pipeline: matches.get_one::<String>("pipeline").cloned(),
+        from: matches.get_one::<PathBuf>("from").cloned(),
     })
 }
 
 /// Does it, and says what was found. The exit code is that of an error when a check found damage.
 pub(crate) fn run(command: QueueCommand, env: impl IntoIterator<Item = (String, String)>) -> ExitCode {
-    let QueueCommand { task, path, flags, pipeline } = command;
+    let QueueCommand { task, path, mut flags, pipeline, from } = command;
+    if let Some(pipeline) = pipeline.as_deref().filter(|_| matches!(task, Task::Drain | Task::Import)) {
+        flags.extend(path.map(|path| Flag {
+            setting: "path.queue".to_owned(),
+            value: path.display().to_string(),
+            flag: "--path.queue".to_owned(),
+        }));
+        let inputs = Inputs { flags, env: env.into_iter().collect() };
+        let done = match task {
+            Task::Drain => drain::drain(&inputs, pipeline),
+            _ => take_over(&inputs, pipeline, from.as_deref()),
+        };
+        return match done {
+            Ok(said) => finish(&said, exit::OK),
+            Err(problem) => finish(&format!("ERROR: {problem}\n"), exit::ERROR),
+        };
+    }
     let roots = match path {
         Some(path) => BTreeSet::from([path]),
         None => match roots(Inputs { flags, env: env.into_iter().collect() }) {
@@ -117,13 +157,22 @@ pub(crate) fn run(command: QueueCommand, env: impl IntoIterator<Item = (String, 
 /// What is said about one queue, and whether all is well with it.
 fn one(task: Task, dir: &Path) -> (String, bool) {
     let outcome: Result<Report, OpenError> = match task {
-        Task::Check => pages::check(dir),
         Task::Repair => pages::repair(dir),
+        _ => pages::check(dir),
     };
     match outcome {
         Ok(report) => (report.to_string(), report.repaired || !report.is_damaged()),
         Err(error) => (format!("ERROR: {error}\n"), false),
     }
+}
+
+fn take_over(inputs: &Inputs, pipeline: &str, from: Option<&Path>) -> Result<String, String> {
+    let settings = Settings::load(inputs).map_err(|problems| problems.to_string())?.value;
+    let pipelines = settings.pipelines(inputs).map_or_else(|_| Vec::new(), |pipelines| pipelines.value);
+    let own = pipelines.into_iter().find(|settings| settings.id == pipeline);
+    let root = own.unwrap_or_else(|| settings.pipeline.clone()).queue.path;
+    let runtime = crate::runtime("io", 1).map_err(|error| error.to_string())?;
+    runtime.block_on(import::import(&root, pipeline, from))
 }
 
 fn finish(text: &str, code: u8) -> ExitCode {
@@ -187,7 +236,8 @@ mod tests {
     fn what_is_wrong_is_said() {
         assert!(parse("").unwrap_err().hint.unwrap().contains("check|repair"));
         assert_eq!(parse("chekc").unwrap_err().message, "Unknown command 'queue chekc'");
-        assert!(parse("drain").unwrap_err().message.contains("not built yet"));
+        assert_eq!(parse("drain").unwrap_err().message, "which pipeline's queue?");
+        assert!(parse("check -f x.conf").unwrap_err().message.contains("belongs"));
         assert!(parse("check --foo").is_err());
         assert!(parse("check a b").is_err());
     }
