@@ -456,7 +456,7 @@ impl PageQueue {
             buffered_bytes: state.pending_bytes,
             bytes_max: self.shared.options.bytes_max,
             pages: state.pages.len() as u64,
-            is_full: state.is_full_now(&self.shared.options),
+            is_full: state.is_full(&self.shared.options),
             is_disk_full: state.blocked == Some(Blocked::Full),
             is_disk_failing: state.blocked == Some(Blocked::Failing),
             damaged,
