@@ -42,7 +42,8 @@
 //! of one with a broken header as much as it takes to find a record. So opening takes no longer for a large queue than for
 //! a small one. All else is checked when it is read. Bytes at the very end that are no record are the normal trace of a
 //! crash and are cut, unless a checkpoint says that there were records. Whatever else is broken is copied or moved to
-//! `damaged/`, counted and told once, and reading goes on behind it.
+//! `damaged/`, counted and told once, and reading goes on behind it. A power loss that let a later part of the last write
+//! through and not an earlier one looks like damage, too, though nobody was told that it was durable.
 //!
 //! # The disk
 //!
@@ -465,7 +466,7 @@ impl PageQueue {
             buffered_bytes: state.pending_bytes,
             bytes_max: self.shared.options.bytes_max,
             pages: state.pages.len() as u64,
-            is_full: state.is_full_now(&self.shared.options),
+            is_full: state.is_full(&self.shared.options),
             is_disk_full: state.blocked == Some(Blocked::Full),
             is_disk_failing: state.blocked == Some(Blocked::Failing),
             damaged,

@@ -62,7 +62,9 @@ pub(super) struct State {
     pub(super) stopping: bool,
     /// The writer has ended.
     pub(super) ended: bool,
-    /// Somebody waits for room on the disk.
+    /// Somebody waits for acks.
+    pub(super) wants_acks: bool,
+    /// Somebody waits for pages to go.
     pub(super) wants_room: bool,
     /// Why nothing can be written at present.
     pub(super) blocked: Option<Blocked>,
@@ -188,6 +190,7 @@ impl State {
             closed: false,
             stopping: false,
             ended: false,
+            wants_acks: false,
             wants_room: false,
             blocked: None,
             checkpointed: acked,
@@ -199,19 +202,19 @@ impl State {
         self.pages.iter().map(|page| page.bytes).sum()
     }
 
-    /// Whether the bounds of the queue leave no room for a record of these bytes and events.
-    fn is_full(&self, options: &PageOptions, bytes: u64, events: u64) -> bool {
+    /// Whether the bound on bytes leaves no room for so many more.
+    fn has_too_many_bytes(&self, options: &PageOptions, bytes: u64) -> bool {
         let held = self.disk_bytes() + self.pending_bytes;
-        let too_large = held + bytes + PAGE_HEADER_BYTES as u64 > options.bytes_max && held > 0;
-        let too_many = options.events_max > 0
-            && self.unacked_events + events > options.events_max
-            && self.unacked_events > 0;
-        too_large || too_many
+        held + bytes + PAGE_HEADER_BYTES as u64 > options.bytes_max && held > 0
+    }
+
+    fn has_too_many_events(&self, options: &PageOptions, events: u64) -> bool {
+        options.events_max > 0 && self.unacked_events + events > options.events_max && self.unacked_events > 0
     }
 
     /// Whether the next append has to wait for acks.
-    pub(super) fn is_full_now(&self, options: &PageOptions) -> bool {
-        self.wants_room || self.is_full(options, 1, 1)
+    pub(super) fn is_full(&self, options: &PageOptions) -> bool {
+        self.wants_acks || self.has_too_many_bytes(options, 1) || self.has_too_many_events(options, 1)
     }
 
     pub(super) fn admit(&mut self, options: &PageOptions, bytes: u64, events: u32) -> Result<(), Refusal> {
@@ -219,9 +222,9 @@ impl State {
             return Err(Refusal::Closed);
         }
         let buffer_full = self.pending_bytes + bytes > WRITE_BUFFER_BYTES_MAX && self.pending_bytes > 0;
-        let full = self.is_full(options, bytes, u64::from(events));
-        self.wants_room = full;
-        if full || buffer_full || self.blocked.is_some() { Err(Refusal::Wait) } else { Ok(()) }
+        self.wants_room = self.has_too_many_bytes(options, bytes);
+        self.wants_acks = self.wants_room || self.has_too_many_events(options, u64::from(events));
+        if self.wants_acks || buffer_full || self.blocked.is_some() { Err(Refusal::Wait) } else { Ok(()) }
     }
 
     /// Takes a record for which there is room.
@@ -283,8 +286,8 @@ impl State {
         let mut count = 0;
         while count < self.pages.len() {
             let last = count + 1 == self.pages.len();
-            let all = self.pending.is_empty() && self.durable == self.next;
-            if self.upper(count).0 > self.acks.prefix || (last && !(self.wants_room && all)) {
+            let needed = self.wants_room || self.blocked == Some(Blocked::Full);
+            if self.upper(count).0 > self.acks.prefix || (last && !needed) {
                 break;
             }
             count += 1;
@@ -380,7 +383,7 @@ impl Shared {
             let due = u64::from(self.options.checkpoint_acks);
             let checkpoint_due = due > 0 && state.acks.prefix - state.checkpointed >= due;
             let sleeps = state.writer_sleeps && state.acks.prefix != state.checkpointed;
-            (checkpoint_due || sleeps || state.acked_pages() > 0, state.wants_room)
+            (checkpoint_due || sleeps || state.acked_pages() > 0, state.wants_acks)
         };
         if wake_writer {
             self.work.notify_one();

@@ -175,26 +175,40 @@ impl Writer {
             }
             return;
         }
+        if self.shared.state().blocked.take().is_some() {
+            self.shared.room.notify_one();
+            tracing::info!(
+                target: "logstash.queue",
+                path = %self.shared.folder.path().display(),
+                "the queue can be written again"
+            );
+        }
     }
 
     /// Writes what fits into one page, and makes it durable.
     fn commit_page(&mut self, batch: &mut VecDeque<Pending>) -> Result<(), Failed> {
-        match self.try_commit(batch) {
-            Err(failed) if !failed.is_full => {
-                // The page is given up. Nothing of it was reported, and all of it is still in memory.
-                tracing::error!(
-                    target: "logstash.queue",
-                    path = %self.shared.folder.path().display(),
-                    "a page can't be written, its records go to a new one: {}",
-                    failed.error
-                );
-                self.try_commit(batch)
+        let (mut records_max, mut given_up) = (batch.len(), false);
+        loop {
+            match self.try_commit(batch, records_max) {
+                // There may be room for less.
+                Err(failed) if failed.is_full && records_max > 1 => records_max /= 2,
+                Err(failed) if !failed.is_full && !given_up => {
+                    // The page is given up. Nothing of it was reported, and all of it is still in memory.
+                    given_up = true;
+                    tracing::error!(
+                        target: "logstash.queue",
+                        path = %self.shared.folder.path().display(),
+                        "a page can't be written, its records go to a new one: {}",
+                        failed.error
+                    );
+                }
+                done => return done,
             }
-            done => done,
         }
     }
 
-    fn try_commit(&mut self, batch: &mut VecDeque<Pending>) -> Result<(), Failed> {
+    /// Writes as many records as fit into the page, and not more than that.
+    fn try_commit(&mut self, batch: &mut VecDeque<Pending>, records_max: usize) -> Result<(), Failed> {
         let Some(first) = batch.front() else { return Ok(()) };
         let page_max = self.shared.options.page_bytes_max;
         if self.head.as_ref().is_some_and(|head| head.bytes + first.bytes() > page_max) {
@@ -214,7 +228,7 @@ impl Writer {
             bytes += record.bytes();
             fits
         };
-        let count = batch.iter().take_while(fits).count();
+        let count = batch.iter().take(records_max).take_while(fits).count();
         let end = match self.write(&head, batch, count) {
             Ok(written) => begin + written,
             Err(unwritten) => return Err(self.give_up(head, unwritten)),
@@ -311,19 +325,11 @@ impl Writer {
             state.durable_events = last.events_before + u64::from(last.events);
         }
         state.pending_bytes = state.pending_bytes.saturating_sub(written.iter().map(Pending::bytes).sum());
-        let blocked = state.blocked.take();
         drop(state);
         self.head = Some(head);
         self.shared.readable.notify_one();
         self.shared.room.notify_one();
         written.into_iter().for_each(|record| call(record.on_durable, Ok(())));
-        if blocked.is_some() {
-            tracing::info!(
-                target: "logstash.queue",
-                path = %self.shared.folder.path().display(),
-                "the queue can be written again"
-            );
-        }
         if is_new {
             // From now on a page that vanishes is missed.
             self.checkpoint();

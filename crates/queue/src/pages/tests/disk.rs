@@ -36,6 +36,23 @@ fn a_full_disk_makes_appends_wait_and_loses_nothing() {
 }
 
 #[test]
+fn the_last_page_goes_too_when_there_is_no_other_room() {
+    let folder = ModelFolder::new();
+    let (queue, _) = open(&folder, PageOptions { page_bytes_max: 1 << 19, ..options() });
+    let outcomes = Outcomes::default();
+    append(&queue, bytes_of(1, 5000), 1, &outcomes).unwrap();
+    wait_until("the first write", || outcomes.len() == 1);
+    folder.set_room(6000);
+    append(&queue, bytes_of(2, 3000), 1, &outcomes).unwrap();
+    wait_until("the full disk", || queue.stats().is_disk_full);
+    queue.ack(1);
+    wait_until("the second write", || outcomes.durable().len() == 2);
+    wait_until("its notice", || !queue.stats().is_disk_full);
+    assert_eq!(folder.names(), ["2.page", "checkpoint-1", "checkpoint-2"]);
+    assert_eq!(read_all(&queue).len(), 1);
+}
+
+#[test]
 fn a_disk_that_has_room_again_is_noticed() {
     let folder = ModelFolder::new();
     let (queue, _) = open(&folder, options());
