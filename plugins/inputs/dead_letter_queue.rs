@@ -196,6 +196,13 @@ impl Progress for Consumer {
         }
     }
 
+    fn idle(&mut self) {
+        if let Some(sincedb) = self.sincedb.as_mut().filter(|sincedb| sincedb.written_since() >= COMMIT_EVERY)
+        {
+            sincedb.write();
+        }
+    }
+
     fn damaged(&mut self, damage: &Damage) {
         self.damaged.insert(damage.file.clone());
         tracing::warn!(

@@ -41,6 +41,9 @@ pub trait Progress: Send {
     /// Everything before `position` is safe elsewhere.
     fn settled(&mut self, position: Position);
 
+    /// There is nothing new.
+    fn idle(&mut self) {}
+
     /// Something can't be read and was passed over.
     fn damaged(&mut self, damage: &Damage) {
         tracing::warn!(
@@ -114,6 +117,7 @@ impl Feed {
                 if until_end {
                     break;
                 }
+                progress.idle();
                 tokio::select! {
                     () = tokio::time::sleep(LOOK_EVERY) => {}
                     () = cx.shutdown.stopping() => {}
@@ -127,7 +131,10 @@ impl Feed {
                     limited = true,
                     "An event comes from the dead letter queue again and again; does a pipeline read the queue that it writes?"
                 );
-                tokio::time::sleep(LOOP_PAUSE).await;
+                tokio::select! {
+                    () = tokio::time::sleep(LOOP_PAUSE) => {}
+                    () = cx.shutdown.stopping() => {}
+                }
             }
             let ack = tokio::select! {
                 ack = self.tracker.issue(position) => ack,

@@ -6,7 +6,7 @@ use super::segments::{DELETED_NOTE, Segment, path_of, segments, sync_dir, total_
 use super::writer::QueueStats;
 use ferrostash_event::Timestamp;
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -44,6 +44,19 @@ pub struct StoreSettings {
     pub flush_interval: Duration,
 }
 
+/// The number of the next segment. Readers remember how far they are by number, so none may come twice, also where all
+/// segments were deleted.
+const NUMBER_NOTE: &str = ".next_segment";
+
+fn noted_number(dir: &Path) -> u32 {
+    let note = File::open(dir.join(NUMBER_NOTE)).and_then(|file| {
+        let mut text = String::new();
+        file.take(16).read_to_string(&mut text)?;
+        Ok(text)
+    });
+    note.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(1)
+}
+
 /// The files of a queue, as the one who writes has them.
 pub(super) struct Store {
     settings: StoreSettings,
@@ -74,7 +87,8 @@ impl Store {
         fs::create_dir_all(&dir).map_err(failed)?;
         let lock = QueueLock::writer(&dir)?;
         let found = segments(&dir).map_err(failed)?;
-        let mut next_number = found.last().map_or(1, |last| last.number.saturating_add(1));
+        let behind = found.last().map_or(1, |last| last.number.saturating_add(1));
+        let mut next_number = behind.max(noted_number(&dir));
         for open in found.iter().filter(|segment| !segment.is_sealed) {
             let is_taken = found.iter().any(|other| other.is_sealed && other.number == open.number);
             let number = if is_taken { next_number } else { open.number };
@@ -159,6 +173,8 @@ impl Store {
             file.write_all_at(&[VERSION], 0)?;
             sync_dir(self.dir())?;
             self.next_number += 1;
+            // Without the note numbers go on behind the last segment that is left.
+            let _ = fs::write(self.dir().join(NUMBER_NOTE), self.next_number.to_string());
             self.stats.queue_size_bytes.add(1);
             self.head = Some(Head { number, file, bytes: 1, written_at: Instant::now() });
         }
