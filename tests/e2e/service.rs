@@ -90,7 +90,7 @@ impl Service {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(File::create(&log).unwrap());
         let mut keeper = command.spawn().unwrap();
         let said = BufReader::new(keeper.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let pair = |line: String| Some(line.split_once('=').map(|(key, value)| (key.into(), value.into()))?);
+        let pair = |line: String| line.split_once('=').map(|(key, value)| (key.into(), value.into()));
         let announced: BTreeMap<String, String> = said.filter_map(pair).collect();
         let log = std::fs::read_to_string(log).unwrap();
         assert!(announced.contains_key("URL"), "{} does not start:\n{log}", kind.name());
