@@ -3,12 +3,13 @@
 //! A reload reads, parses and builds the new configuration completely before it touches the old pipeline, so a mistake in
 //! a file never stops what runs.
 
-use crate::dead_letters::Dropped;
+use crate::dead_letters::{self, Dropped, Kept};
 use crate::generation::{Draft, Invalid, Workshop, engine_settings};
 use crate::settings::{Inputs, PipelineSettings, Settings};
 use ferrostash_event::Timestamp;
 use ferrostash_pipeline::{Budget, EndReason, Pipeline, RunningPipeline, Runtimes, Services, StartFailure};
 use ferrostash_plugin::{Counter, Shutdown};
+use ferrostash_queue::dead_letter_queue::DeadLetterQueue;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
@@ -51,12 +52,23 @@ pub(crate) struct Managed {
     pub(crate) hash: String,
     pub(crate) ephemeral_id: String,
     pub(crate) running: RunningPipeline,
+    /// Where its events go that can't be delivered, where they are kept.
+    pub(crate) dead_letters: Option<Arc<DeadLetterQueue>>,
     pub(crate) reloads: Arc<Reloads>,
     /// A configuration that was tried and failed to start is not tried again until it changes.
     tried: Mutex<Option<String>>,
 }
 
 impl Managed {
+    /// Waits until everything of it has ended, and its dead letter queue is free.
+    async fn wait(&self) -> EndReason {
+        let reason = self.running.wait().await;
+        if let Some(queue) = &self.dead_letters {
+            queue.close().await;
+        }
+        reason
+    }
+
     fn has_tried(&self, hash: &str) -> bool {
         self.tried.lock().unwrap_or_else(PoisonError::into_inner).as_deref() == Some(hash)
     }
@@ -278,29 +290,53 @@ impl Agent {
         for warning in warnings {
             tracing::warn!(target: "logstash.configuration", "{}", warning.trim_end());
         }
-        let services = Services { dead_letters: Arc::new(Dropped), budget: self.view.budget.clone() };
+        let queue = match settings.dead_letter_queue.enable {
+            false => None,
+            true => {
+                let opened = dead_letters::open(&settings.dead_letter_queue, &settings.id).await;
+                Some(Arc::new(
+                    opened.map_err(|error| Invalid::plain(&format!("dead letter queue: {error}")))?,
+                ))
+            }
+        };
+        let services = Services {
+            dead_letters: match &queue {
+                Some(queue) => Arc::new(Kept::new(Arc::clone(queue))),
+                None => Arc::new(Dropped),
+            },
+            budget: self.view.budget.clone(),
+        };
         let started = Pipeline::start(
             built,
-            engine_settings(&settings),
+            engine_settings(&settings, &self.workshop.path_data),
             self.runtimes.clone(),
             services,
             Shutdown::new(),
         )
         .await;
-        let running = started.map_err(|failure| Invalid::at_start(&failure))?;
+        let running = match started {
+            Ok(running) => running,
+            Err(failure) => {
+                if let Some(queue) = queue {
+                    queue.close().await;
+                }
+                return Err(Invalid::at_start(&failure));
+            }
+        };
         tracing::info!(target: "logstash.javapipeline", { pipeline.id = settings.id.as_str() }, "Pipeline started");
         let managed = Arc::new(Managed {
             settings,
             hash,
             ephemeral_id: Uuid::new_v4().to_string(),
             running,
+            dead_letters: queue,
             reloads,
             tried: Mutex::default(),
         });
         let (waiting, ended) = (Arc::clone(&managed), Arc::clone(&self.ended));
         tokio::spawn(async move {
             let id = &waiting.settings.id;
-            match waiting.running.wait().await {
+            match waiting.wait().await {
                 EndReason::Crashed(reason) => {
                     tracing::error!(target: "logstash.javapipeline", { pipeline.id = id.as_str(), reason = reason }, "Pipeline error, the pipeline has ended");
                 }
@@ -315,7 +351,7 @@ impl Agent {
 
     async fn stop(&self, managed: &Managed) {
         managed.running.stop();
-        managed.running.wait().await;
+        managed.wait().await;
     }
 
     async fn stop_all(&self, signals: &mut Signals, ending: Ending) -> Ending {
@@ -325,7 +361,7 @@ impl Agent {
         pipelines.iter().for_each(|managed| managed.running.stop());
         let all_ended = async {
             for managed in &pipelines {
-                managed.running.wait().await;
+                managed.wait().await;
             }
         };
         tokio::pin!(all_ended);

@@ -2,6 +2,7 @@
 //!
 //! Both read the counters that pipelines and plugins keep anyway; asking costs nothing until somebody asks.
 
+mod ledger;
 mod node;
 mod process;
 mod prometheus;

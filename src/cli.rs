@@ -10,6 +10,7 @@ use clap::builder::{NonEmptyStringValueParser, StringValueParser, ValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use crate::queue_command::{self, QueueCommand};
 use crate::settings::{Flag, nearest};
 
 /// The exit codes of the process.
@@ -27,6 +28,7 @@ pub const VERSION: &str = concat!("ferrostash ", env!("CARGO_PKG_VERSION"), " (L
 pub const SHORT_USAGE: &str = "usage:
   ferrostash -f CONFIG_PATH [-t] [-r] [-w COUNT] [-l LOG]
   ferrostash -e CONFIG_STR [-t] [--log.level fatal|error|warn|info|debug|trace] [-w COUNT] [-l LOG]
+  ferrostash queue check|repair [--path.queue DIR] [PIPELINE_ID]
   ferrostash -V
   ferrostash --help
 ";
@@ -41,6 +43,8 @@ pub enum Action {
         /// What to warn about once logging is up.
         warnings: Vec<String>,
     },
+    /// Look after queues.
+    Queue(QueueCommand),
     /// Print this and leave with [`exit::OK`]: version or help.
     Print(String),
 }
@@ -212,6 +216,10 @@ fn command() -> Command {
 /// # Errors
 /// An unknown flag, a flag without its value, a malformed `-S`, or a sole argument that is no flag.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Action, UsageError> {
+    let mut arguments = arguments.into_iter().peekable();
+    if arguments.next_if(|first| first == "queue").is_some() {
+        return queue_command::parse(arguments.collect()).map(Action::Queue);
+    }
     let matches = match command().try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(error) if error.kind() == ErrorKind::DisplayHelp => return Ok(Action::Print(error.to_string())),
@@ -286,13 +294,13 @@ fn old_levels(matches: &ArgMatches, warnings: &mut Vec<String>) -> Vec<(usize, F
 
 fn unknown_command(word: &str) -> UsageError {
     let hint = match word {
-        "plugin" | "keystore" | "dlq" | "queue" => format!("the command `{word}` is not built yet"),
+        "plugin" | "keystore" | "dlq" => format!("the command `{word}` is not built yet"),
         _ => format!("to run a configuration, write: ferrostash -f {word}"),
     };
     UsageError { message: format!("Unknown command '{word}'"), hint: Some(hint) }
 }
 
-fn usage_error(error: &clap::Error) -> UsageError {
+pub(crate) fn usage_error(error: &clap::Error) -> UsageError {
     let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else {
         return UsageError { message: error.kind().to_string(), hint: None };
     };

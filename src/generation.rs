@@ -1,12 +1,13 @@
 //! One pipeline from its settings to something that can be started: what `-t` checks and what a reload builds first.
 
-use crate::settings::{EcsCompatibility, PipelineSettings};
+use crate::settings::{EcsCompatibility, PipelineSettings, QueueCompression, QueueType};
 use ferrostash_conf::{
     ConfSettings, Diagnostic, Diagnostics, PipelineConf, SourceMap, Vars, load_path, load_string,
 };
-use ferrostash_pipeline::{BuildParts, BuiltPipeline, Settings, build};
-use ferrostash_plugin::{Bus, Ecs, PipelineInfo, Registry};
-use std::path::PathBuf;
+use ferrostash_pipeline::{BuildParts, BuiltPipeline, OnDisk, Persisted, Settings, build};
+use ferrostash_plugin::{Bus, DeadLettering, Ecs, PipelineInfo, Registry};
+use ferrostash_queue::{Compression, PageOptions};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// What all pipelines of the process are built with.
@@ -62,11 +63,28 @@ impl Draft {
             let help = "set pipeline.workers (-w) to 1";
             self.diagnostics.push(Diagnostic::error(message).help(help).logstash("RuntimeError", message));
         }
+        if self.settings.dead_letter_queue.failures && !self.settings.dead_letter_queue.enable {
+            let message = "dead_letter_queue.failures needs a dead letter queue";
+            let help = "set dead_letter_queue.enable: true";
+            self.diagnostics.push(Diagnostic::error(message).help(help).logstash("RuntimeError", message));
+        }
+        let queue = &self.settings.queue;
+        if queue.kind == QueueType::Persisted && queue.page_capacity_bytes > queue.max_bytes {
+            let message = format!(
+                "Pipeline {} 'queue.page_capacity' must be less than or equal to 'queue.max_bytes'.",
+                self.settings.id
+            );
+            self.diagnostics.push(Diagnostic::error(message.clone()).logstash("RuntimeError", message));
+        }
         let info = PipelineInfo {
             id: self.settings.id.as_str().into(),
             workers: self.settings.worker_count(),
             batch_size: self.settings.batch_size,
             ecs: ecs(self.settings.ecs_compatibility),
+            dead_letters: DeadLettering {
+                is_on: self.settings.dead_letter_queue.enable,
+                failures: self.settings.dead_letter_queue.failures,
+            },
             path_data: workshop.path_data.clone(),
             host: Arc::clone(&workshop.host),
         };
@@ -98,15 +116,48 @@ impl Draft {
     }
 }
 
+/// Bytes of a page of a spill.
+const SPILL_PAGE_BYTES_MAX: u64 = 16 << 20;
+
 /// The engine's numbers of a pipeline.
-pub(crate) fn engine_settings(settings: &PipelineSettings) -> Settings {
+pub(crate) fn engine_settings(settings: &PipelineSettings, path_data: &Path) -> Settings {
     Settings {
         workers: settings.worker_count(),
         batch_size: settings.batch_size,
         batch_delay: settings.batch_delay,
         ordered: settings.is_ordered(),
+        has_dead_letter_queue: settings.dead_letter_queue.enable,
+        persisted: persisted(settings),
+        spill: spill(settings, path_data),
         ..Settings::default()
     }
+}
+
+fn persisted(settings: &PipelineSettings) -> Option<Persisted> {
+    let queue = &settings.queue;
+    if queue.kind == QueueType::Memory {
+        return None;
+    }
+    let pages = PageOptions {
+        page_bytes_max: queue.page_capacity_bytes,
+        bytes_max: queue.max_bytes,
+        events_max: queue.max_events,
+        compression: match queue.compression {
+            QueueCompression::None | QueueCompression::Disabled => Compression::None,
+            QueueCompression::Speed => Compression::Speed,
+            QueueCompression::Balanced => Compression::Balanced,
+            QueueCompression::Size => Compression::Size,
+        },
+        checkpoint_acks: u32::try_from(queue.checkpoint_acks).unwrap_or(u32::MAX),
+    };
+    Some(Persisted { on_disk: OnDisk { dir: queue.path.join(&settings.id), pages }, drain: queue.drain })
+}
+
+fn spill(settings: &PipelineSettings, path_data: &Path) -> Option<OnDisk> {
+    let bytes_max = settings.spill_max_bytes;
+    let page_bytes_max = SPILL_PAGE_BYTES_MAX.min(bytes_max);
+    let pages = PageOptions { page_bytes_max, bytes_max, ..PageOptions::default() };
+    (bytes_max > 0).then(|| OnDisk { dir: path_data.join("spill").join(&settings.id), pages })
 }
 
 fn ecs(setting: EcsCompatibility) -> Ecs {

@@ -10,6 +10,7 @@ mod dead_letters;
 mod generation;
 pub mod logging;
 pub mod plugins;
+pub mod queue_command;
 pub mod settings;
 
 use std::ffi::OsString;
@@ -39,14 +40,15 @@ pub fn run(
             let _ = std::io::stdout().write_all(text.as_bytes());
             ExitCode::from(exit::OK)
         }
-        Ok(Action::Run { flags, warnings }) => {
-            // Variables that are not UTF-8 can be no setting and no `${VAR}`.
-            let env =
-                env.into_iter().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
-            start(Inputs { flags, env: env.collect() }, &warnings)
-        }
+        Ok(Action::Queue(command)) => queue_command::run(command, texts(env)),
+        Ok(Action::Run { flags, warnings }) => start(Inputs { flags, env: texts(env).collect() }, &warnings),
         Err(error) => failed(&error),
     }
+}
+
+/// Variables that are not UTF-8 can be no setting and no `${VAR}`.
+fn texts(env: impl IntoIterator<Item = (OsString, OsString)>) -> impl Iterator<Item = (String, String)> {
+    env.into_iter().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
 }
 
 fn start(inputs: Inputs, warnings: &[String]) -> ExitCode {

@@ -4,7 +4,7 @@ use crate::text::keep_undecodable;
 use ferrostash_conf::Options;
 use ferrostash_event::Event;
 use ferrostash_plugin::{
-    BuildContext, BuildResult, Codec, CodecPlugin, EncodeError, EventSink, PluginDef, codec,
+    BuildContext, BuildResult, Codec, CodecFailures, CodecPlugin, EncodeError, EventSink, PluginDef, codec,
 };
 
 /// Writes a dot for each event, to see how fast they come. It reads nothing.
@@ -19,19 +19,21 @@ pub(crate) struct DotsOptions {}
 pub(crate) static PLUGIN: PluginDef = codec::<Dots>();
 
 #[derive(Clone)]
-struct Dots;
+struct Dots {
+    failures: CodecFailures,
+}
 
 impl CodecPlugin for Dots {
     type Options = DotsOptions;
 
-    fn build(_: DotsOptions, _: &mut BuildContext<'_>) -> BuildResult<Dots> {
-        Ok(Dots)
+    fn build(_: DotsOptions, cx: &mut BuildContext<'_>) -> BuildResult<Dots> {
+        Ok(Dots { failures: cx.codec_failures() })
     }
 }
 
 impl Codec for Dots {
     fn decode(&mut self, data: &[u8], sink: &mut EventSink<'_>) {
-        keep_undecodable("dots", data, sink);
+        keep_undecodable("dots", data, &self.failures, sink);
     }
 
     fn encode(&mut self, _: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {

@@ -6,9 +6,10 @@ use ferrostash_conf::Options;
 use ferrostash_event::json::JsonPlaces;
 use ferrostash_event::{Event, FieldRef, Timestamp};
 use ferrostash_plugin::{
-    BuildContext, BuildResult, Codec, CodecPlugin, EncodeError, EventSink, LineEventSink, Lines, PluginDef,
-    codec,
+    BuildContext, BuildResult, Codec, CodecFailures, CodecPlugin, EncodeError, EventSink, LineEventSink,
+    Lines, PluginDef, codec,
 };
+use std::fmt::Display;
 
 /// The tag of text that is not JSON.
 pub(crate) const FAILURE_TAG: &str = "_jsonparsefailure";
@@ -41,6 +42,7 @@ pub(crate) static PLUGIN: PluginDef = codec::<Json>();
 struct Json {
     charset: Charset,
     places: JsonPlaces,
+    failures: CodecFailures,
 }
 
 impl CodecPlugin for Json {
@@ -48,13 +50,13 @@ impl CodecPlugin for Json {
 
     fn build(options: JsonOptions, cx: &mut BuildContext<'_>) -> BuildResult<Json> {
         let places = JsonPlaces { target: options.target, original: original_field(cx.ecs) };
-        Ok(Json { charset: options.charset, places })
+        Ok(Json { charset: options.charset, places, failures: cx.codec_failures() })
     }
 }
 
 impl Codec for Json {
     fn decode(&mut self, data: &[u8], sink: &mut EventSink<'_>) {
-        read_document(&self.charset.decode(data), &self.places, Timestamp::now(), sink);
+        read_document(&self.charset.decode(data), &self.places, &self.failures, Timestamp::now(), sink);
     }
 
     fn is_stateless(&self) -> bool {
@@ -63,7 +65,7 @@ impl Codec for Json {
 
     fn decode_lines(&mut self, lines: Lines<'_>, now: Timestamp, sink: &mut LineEventSink<'_>) {
         self.charset.decode_lines(lines, |number, text| {
-            read_document(text, &self.places, now, &mut |event| sink(number, event));
+            read_document(text, &self.places, &self.failures, now, &mut |event| sink(number, event));
         });
     }
 
@@ -74,7 +76,13 @@ impl Codec for Json {
 }
 
 /// Passes the events of a document on, or one event that keeps the text.
-pub(crate) fn read_document(text: &str, places: &JsonPlaces, now: Timestamp, sink: &mut EventSink<'_>) {
+pub(crate) fn read_document(
+    text: &str,
+    places: &JsonPlaces,
+    failures: &CodecFailures,
+    now: Timestamp,
+    sink: &mut EventSink<'_>,
+) {
     if let Err(error) = Event::read_json_into(text, places, now, sink) {
         let shown: String = text.chars().take(LOGGED_CHARS_MAX).collect();
         tracing::warn!(
@@ -83,14 +91,14 @@ pub(crate) fn read_document(text: &str, places: &JsonPlaces, now: Timestamp, sin
             data = shown,
             "JSON parse error, original data now in message field"
         );
-        sink(failure(text, now));
+        sink(failure(text, failures, error, now));
     }
 }
 
 /// The event that keeps a text that is not JSON.
-pub(crate) fn failure(text: &str, now: Timestamp) -> Event {
+pub(crate) fn failure(text: &str, failures: &CodecFailures, reason: impl Display, now: Timestamp) -> Event {
     let mut event = Event::from_message(text, now);
-    event.tag(FAILURE_TAG);
+    failures.fail(&mut event, FAILURE_TAG, reason);
     event
 }
 

@@ -8,8 +8,8 @@ use ferrostash_event::json::JsonPlaces;
 use ferrostash_event::{Event, FieldRef, Timestamp};
 use ferrostash_plugin::framing::LineFramer;
 use ferrostash_plugin::{
-    BuildContext, BuildResult, Codec, CodecPlugin, EncodeError, EventSink, LineEventSink, Lines, PluginDef,
-    codec,
+    BuildContext, BuildResult, Codec, CodecFailures, CodecPlugin, EncodeError, EventSink, LineEventSink,
+    Lines, PluginDef, codec,
 };
 use std::num::NonZeroUsize;
 
@@ -44,7 +44,7 @@ pub(crate) static PLUGIN: PluginDef = codec::<JsonLines>();
 #[derive(Clone)]
 struct JsonLines {
     reader: LineReader,
-    places: JsonPlaces,
+    documents: Documents,
     delimiter: Box<str>,
 }
 
@@ -58,7 +58,10 @@ impl CodecPlugin for JsonLines {
         };
         Ok(JsonLines {
             reader: LineReader::new(options.charset, &options.delimiter, limit_bytes),
-            places: JsonPlaces { target: options.target, original: None },
+            documents: Documents {
+                places: JsonPlaces { target: options.target, original: None },
+                failures: cx.codec_failures(),
+            },
             delimiter: options.delimiter.into(),
         })
     }
@@ -66,13 +69,13 @@ impl CodecPlugin for JsonLines {
 
 impl Codec for JsonLines {
     fn decode(&mut self, data: &[u8], sink: &mut EventSink<'_>) {
-        let (places, now) = (&self.places, Timestamp::now());
-        self.reader.read(data, |text, cut| read_line(text, cut, places, now, sink));
+        let (documents, now) = (&self.documents, Timestamp::now());
+        self.reader.read(data, |text, cut| documents.read(text, cut, now, sink));
     }
 
     fn flush(&mut self, sink: &mut EventSink<'_>) {
-        let places = &self.places;
-        self.reader.finish(|text, cut| read_line(text, cut, places, Timestamp::now(), sink));
+        let documents = &self.documents;
+        self.reader.finish(|text, cut| documents.read(text, cut, Timestamp::now(), sink));
     }
 
     fn lines(&self) -> Option<LineFramer> {
@@ -80,9 +83,9 @@ impl Codec for JsonLines {
     }
 
     fn decode_lines(&mut self, lines: Lines<'_>, now: Timestamp, sink: &mut LineEventSink<'_>) {
-        let places = &self.places;
+        let documents = &self.documents;
         self.reader.read_lines(lines, |number, text, cut| {
-            read_line(text, cut, places, now, &mut |event| sink(number, event));
+            documents.read(text, cut, now, &mut |event| sink(number, event));
         });
     }
 
@@ -97,14 +100,23 @@ impl Codec for JsonLines {
     }
 }
 
-fn read_line(text: &str, cut: bool, places: &JsonPlaces, now: Timestamp, sink: &mut EventSink<'_>) {
-    if cut {
-        // Even where the head of it is JSON, the event would not be what was sent.
-        let mut event = failure(text, now);
-        event.tag(CUT_TAG);
-        sink(event);
-    } else {
-        read_document(text, places, now, sink);
+/// How documents become events.
+#[derive(Clone)]
+struct Documents {
+    places: JsonPlaces,
+    failures: CodecFailures,
+}
+
+impl Documents {
+    fn read(&self, text: &str, cut: bool, now: Timestamp, sink: &mut EventSink<'_>) {
+        if cut {
+            // Even where the head of it is JSON, the event would not be what was sent.
+            let mut event = failure(text, &self.failures, "the line is too long", now);
+            event.tag(CUT_TAG);
+            sink(event);
+        } else {
+            read_document(text, &self.places, &self.failures, now, sink);
+        }
     }
 }
 

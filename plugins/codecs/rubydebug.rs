@@ -8,7 +8,7 @@ use ferrostash_conf::Options;
 use ferrostash_event::number::{Decimal, write_ruby_float};
 use ferrostash_event::{ArrayRef, Event, METADATA, ValueRef};
 use ferrostash_plugin::{
-    BuildContext, BuildResult, Codec, CodecPlugin, EncodeError, EventSink, PluginDef, codec,
+    BuildContext, BuildResult, Codec, CodecFailures, CodecPlugin, EncodeError, EventSink, PluginDef, codec,
 };
 
 const INDENT: usize = 4;
@@ -34,19 +34,21 @@ pub(crate) static PLUGIN: PluginDef = codec::<Rubydebug>();
 struct Rubydebug {
     metadata: bool,
     scratch: String,
+    failures: CodecFailures,
 }
 
 impl CodecPlugin for Rubydebug {
     type Options = RubydebugOptions;
 
-    fn build(options: RubydebugOptions, _: &mut BuildContext<'_>) -> BuildResult<Rubydebug> {
-        Ok(Rubydebug { metadata: options.metadata, scratch: String::new() })
+    fn build(options: RubydebugOptions, cx: &mut BuildContext<'_>) -> BuildResult<Rubydebug> {
+        let failures = cx.codec_failures();
+        Ok(Rubydebug { metadata: options.metadata, scratch: String::new(), failures })
     }
 }
 
 impl Codec for Rubydebug {
     fn decode(&mut self, data: &[u8], sink: &mut EventSink<'_>) {
-        keep_undecodable("rubydebug", data, sink);
+        keep_undecodable("rubydebug", data, &self.failures, sink);
     }
 
     fn encode(&mut self, event: &Event, out: &mut Vec<u8>) -> Result<(), EncodeError> {

@@ -2,7 +2,7 @@
 
 use ferrostash_conf::Spanned;
 use ferrostash_event::{Event, FieldRef, Template, Timestamp};
-use ferrostash_plugin::{BuildContext, BuildResult, Ecs, EncodeError, EventSink};
+use ferrostash_plugin::{BuildContext, BuildResult, CodecFailures, Ecs, EncodeError, EventSink};
 
 /// The tag of what a codec was given that can only write.
 const DECODE_FAILURE_TAG: &str = "_codecdecodefailure";
@@ -100,9 +100,14 @@ impl Default for TextFormat {
 }
 
 /// What a codec that can only write makes of data: an event that keeps it. Logstash raises an error.
-pub(crate) fn keep_undecodable(codec: &'static str, data: &[u8], sink: &mut EventSink<'_>) {
+pub(crate) fn keep_undecodable(
+    codec: &'static str,
+    data: &[u8],
+    failures: &CodecFailures,
+    sink: &mut EventSink<'_>,
+) {
     tracing::warn!(limited = true, codec, "this codec only writes: its input is kept as text");
     let mut event = Event::from_message(&String::from_utf8_lossy(data), Timestamp::now());
-    event.tag(DECODE_FAILURE_TAG);
+    failures.fail(&mut event, DECODE_FAILURE_TAG, format_args!("the codec {codec} only writes"));
     sink(event);
 }

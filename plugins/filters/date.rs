@@ -198,9 +198,13 @@ impl EventFilter for Date {
             Some(time) => event.set(&plan.target, time).map_err(|error| error.to_string()),
             None => {
                 let value = excerpt(value.as_str().unwrap_or_default());
-                tracing::debug!(field = plan.source.as_str(), value, "no date format fits");
+                let field = plan.source.as_str();
+                tracing::debug!(field, value, "no date format fits");
                 self.failures.count();
-                plan.fail(event);
+                let keeps_reasons = cx.keeps_reasons();
+                let reason = keeps_reasons.then(|| format!("no format fits `{value}` in {field}"));
+                let reason = reason.unwrap_or_default();
+                cx.fail(event, &plan.tag_on_failure, reason);
                 return Matched::No;
             }
         };
@@ -212,7 +216,7 @@ impl EventFilter for Date {
                 "a date could not be stored"
             );
             self.failures.count();
-            plan.fail(event);
+            cx.fail(event, &plan.tag_on_failure, error);
             return Matched::No;
         }
         self.matches.count();
@@ -222,12 +226,6 @@ impl EventFilter for Date {
     fn batch_done(&mut self) {
         self.matches.hand_in();
         self.failures.hand_in();
-    }
-}
-
-impl Plan {
-    fn fail(&self, event: &mut Event) {
-        self.tag_on_failure.iter().for_each(|tag| event.tag(tag));
     }
 }
 

@@ -216,7 +216,7 @@ impl Grok {
 }
 
 impl EventFilter for Grok {
-    fn filter(&mut self, event: &mut Event, _: &mut FilterContext<'_>) -> Matched {
+    fn filter(&mut self, event: &mut Event, cx: &mut FilterContext<'_>) -> Matched {
         match self.match_fields(event) {
             Ok(true) => {
                 self.matches.count();
@@ -224,7 +224,7 @@ impl EventFilter for Grok {
             }
             Ok(false) | Err(Stop::Fault(_)) => {
                 self.failures.count();
-                self.plan.tag_on_failure.iter().for_each(|tag| event.tag(tag));
+                cx.fail(event, &self.plan.tag_on_failure, "no pattern fits");
                 Matched::No
             }
             Err(Stop::Timeout { field, pattern, value }) => {
@@ -237,7 +237,8 @@ impl EventFilter for Grok {
                     "a grok pattern took longer than its timeout"
                 );
                 self.timeouts.count();
-                event.tag(&self.plan.tag_on_timeout);
+                let reason = format_args!("pattern {pattern} took too long in {field}");
+                cx.fail(event, &[&self.plan.tag_on_timeout], reason);
                 Matched::No
             }
         }

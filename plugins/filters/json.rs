@@ -99,12 +99,12 @@ impl EventFilter for Json {
                 let exception = error.map_or_else(no_text, |error| error.to_string());
                 let raw = self.raw(event);
                 tracing::warn!(source, raw, exception, limited = true, "Error parsing json");
-                self.tag(event);
+                cx.fail(event, &self.options.tag_on_failure, exception);
             }
             Outcome::Failed(exception) => {
                 let raw = self.raw(event);
                 tracing::warn!(source, raw, exception, limited = true, "Exception caught in json filter");
-                self.tag(event);
+                cx.fail(event, &self.options.tag_on_failure, exception);
             }
         }
         Matched::No

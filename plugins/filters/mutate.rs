@@ -146,10 +146,11 @@ impl FilterPlugin for Mutate {
 }
 
 impl EventFilter for Mutate {
-    fn filter(&mut self, event: &mut Event, _cx: &mut FilterContext<'_>) -> Matched {
+    fn filter(&mut self, event: &mut Event, cx: &mut FilterContext<'_>) -> Matched {
         for step in self.steps.iter() {
             if let Err(fault) = step.apply(event, &mut self.scratch) {
-                self.fail(event, &fault.0);
+                warn(&fault.0);
+                cx.fail(event, &[&self.tag_on_failure], &fault.0);
                 return Matched::No;
             }
         }
@@ -157,15 +158,13 @@ impl EventFilter for Mutate {
     }
 
     fn decoration_failed(&mut self, event: &mut Event, error: &str) {
-        self.fail(event, error);
+        warn(error);
+        event.tag(&self.tag_on_failure);
     }
 }
 
-impl Mutate {
-    fn fail(&self, event: &mut Event, exception: &str) {
-        tracing::warn!(exception, limited = true, "Exception caught while applying mutate filter");
-        event.tag(&self.tag_on_failure);
-    }
+fn warn(exception: &str) {
+    tracing::warn!(exception, limited = true, "Exception caught while applying mutate filter");
 }
 
 /// Collects the steps.

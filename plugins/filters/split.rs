@@ -69,7 +69,7 @@ impl EventFilter for Split {
         let (field, target) = match self.names() {
             Ok(names) => names,
             Err(error) => {
-                fail(event, &error);
+                fail(event, &error, cx);
                 return Matched::No;
             }
         };
@@ -86,7 +86,7 @@ impl EventFilter for Split {
                 self.split_text(event, &pieces, field, target, cx);
             }
             _ => {
-                fail(event, "Only String and Array types are splittable");
+                fail(event, "Only String and Array types are splittable", cx);
                 return Matched::No;
             }
         }
@@ -151,15 +151,15 @@ fn emit(base: &Event, target: &FieldRef, value: ValueRef<'_>, cx: &mut FilterCon
         Ok(piece) => cx.emit_matched(piece),
         Err(error) => {
             let mut piece = base.clone();
-            fail(&mut piece, &error.to_string());
+            fail(&mut piece, &error.to_string(), cx);
             cx.emit(piece);
         }
     }
 }
 
-fn fail(event: &mut Event, exception: &str) {
+fn fail(event: &mut Event, exception: &str, cx: &mut FilterContext<'_>) {
     tracing::warn!(exception, limited = true, "an event could not be split");
-    event.tag(FAILURE_TAG);
+    cx.fail(event, &[FAILURE_TAG], exception);
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use ferrostash_plugin::PluginDef;
 
+mod dead_letter_queue;
 mod file;
 mod generator;
 mod heartbeat;
@@ -11,8 +12,15 @@ mod stream;
 mod tcp;
 
 /// The inputs of this crate.
-pub static PLUGINS: &[&PluginDef] =
-    &[&file::PLUGIN, &generator::PLUGIN, &heartbeat::PLUGIN, &pipeline::PLUGIN, &stdin::PLUGIN, &tcp::PLUGIN];
+pub static PLUGINS: &[&PluginDef] = &[
+    &dead_letter_queue::PLUGIN,
+    &file::PLUGIN,
+    &generator::PLUGIN,
+    &heartbeat::PLUGIN,
+    &pipeline::PLUGIN,
+    &stdin::PLUGIN,
+    &tcp::PLUGIN,
+];
 
 #[cfg(test)]
 mod tests {

@@ -230,7 +230,7 @@ impl Output for File {
     ) -> BoxFuture<'a, Result<(), OutputError>> {
         Box::pin(async move {
             for (event, reason) in batches.iter().flat_map(OutputBatch::refused) {
-                cx.dead_letters.write(event, reason).await;
+                cx.bury(event, reason).await;
             }
             let job: Vec<_> = batches.iter().filter_map(OutputBatch::payload).collect();
             self.deliver(&job, cx).await

@@ -105,6 +105,7 @@ impl Pipeline {
         loop {
             if !sender.is_listening(address) {
                 if !self.options.ensure_delivery {
+                    cx.metrics.events_dropped.add(chunk.len() as u64);
                     return Ok(());
                 }
                 tracing::warn!(limited = true, address, "nobody listens at the address, waiting");

@@ -86,7 +86,7 @@ impl Output for Stdout {
         let texts: Vec<Arc<Buffer>> = batches.iter().filter_map(OutputBatch::payload).collect();
         Box::pin(async move {
             for (event, reason) in batches.iter().flat_map(OutputBatch::refused) {
-                cx.dead_letters.write(event, reason).await;
+                cx.bury(event, reason).await;
             }
             print(&texts)
                 .map_err(|error| OutputError::Fatal(format!("standard output can't be written: {error}")))

@@ -1,17 +1,23 @@
 //! `/metrics`: the same numbers as Prometheus's text.
 
+use super::ledger::OutputLedger;
 use super::node::Node;
 use super::process::Process;
+use super::stats::{queue_bytes, queue_events};
 use crate::agent::{Managed, View};
 use ferrostash_pipeline::Part;
 use ferrostash_plugin::MetricKind;
+use ferrostash_queue::PageStats;
+use ferrostash_queue::dead_letter_queue::DeadLetterQueue;
 use prometheus::{Encoder as _, GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
+use std::sync::Arc;
 
 /// The text format's media type.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 const PIPELINE: &[&str] = &["pipeline"];
 const PLUGIN: &[&str] = &["pipeline", "kind", "plugin", "id"];
+const OUTPUT: &[&str] = &["pipeline", "plugin", "id"];
 const CUSTOM: &[&str] = &["pipeline", "kind", "plugin", "id", "metric"];
 
 /// All metrics. They are put together anew for each scrape, from the counters that the pipelines keep.
@@ -70,12 +76,17 @@ impl Families {
 
     fn pipelines(&self, view: &View) -> prometheus::Result<()> {
         type Value = fn(&Managed) -> u64;
-        let counters: [(&str, &str, Value); 8] = [
+        let counters: [(&str, &str, Value); 9] = [
             ("pipeline_events_in_total", "Events that inputs pushed.", |p| p.running.ledger().received.get()),
             ("pipeline_events_filtered_total", "Events taken through the filters.", |p| {
                 p.running.ledger().filtered.get()
             }),
             ("pipeline_events_out_total", "Events behind the filters.", |p| p.running.ledger().out.get()),
+            (
+                "pipeline_events_recovered_total",
+                "Events of the persisted queue of an earlier run, or read once more.",
+                |p| p.running.ledger().recovered.get(),
+            ),
             ("pipeline_events_created_total", "Events that filters made.", |p| {
                 p.running.ledger().created.get()
             }),
@@ -85,9 +96,11 @@ impl Families {
             ("pipeline_events_accepted_total", "Events that all their outputs accepted.", |p| {
                 p.running.ledger().accepted.get()
             }),
-            ("pipeline_events_dead_lettered_total", "Events dead-lettered by conditions.", |p| {
-                p.running.ledger().dead_lettered.get()
-            }),
+            (
+                "pipeline_events_dead_lettered_total",
+                "Events dead-lettered by conditions, filters and codecs.",
+                |p| p.running.ledger().dead_lettered.get(),
+            ),
             ("pipeline_events_abandoned_total", "Events given up, to be read again.", |p| {
                 p.running.ledger().abandoned.get()
             }),
@@ -96,10 +109,12 @@ impl Families {
             ("pipeline_events_in_flight", "Events between queue and settlement.", |p| {
                 p.running.ledger().in_flight.get()
             }),
-            ("pipeline_queue_events", "Events in the queue.", |p| p.running.queue().events() as u64),
-            ("pipeline_queue_bytes", "What the events in the queue weigh.", |p| {
-                p.running.queue().bytes() as u64
-            }),
+            ("pipeline_queue_events", "Events in the queue.", |p| queue_events(&p.running)),
+            (
+                "pipeline_queue_bytes",
+                "What the events in the queue weigh, on disk where it is persisted.",
+                |p| queue_bytes(&p.running),
+            ),
             ("pipeline_up", "1 while the pipeline runs.", |p| u64::from(p.running.ended().is_none())),
         ];
         for (name, help, value) in [
@@ -119,17 +134,110 @@ impl Families {
             let set = |p: &Managed| family.with_label_values(&[&p.settings.id]).set(value(p) as i64);
             pipelines.iter().for_each(|p| set(p));
         }
+        self.persisted_queues(&pipelines)?;
+        self.outputs(&pipelines)?;
+        self.dead_letter_queues(&pipelines)
+    }
+
+    fn persisted_queues(&self, pipelines: &[Arc<Managed>]) -> prometheus::Result<()> {
+        type Value = fn(&PageStats) -> u64;
+        let gauges: [(&str, &str, Value); 6] = [
+            ("persisted_queue_max_bytes", "Most bytes of the pages.", |q| q.bytes_max),
+            ("persisted_queue_pages", "Pages on the disk.", |q| q.pages),
+            ("persisted_queue_full", "1 while inputs wait for room in the queue.", |q| u64::from(q.is_full)),
+            ("persisted_queue_disk_full", "1 while inputs wait for room on the disk.", |q| {
+                u64::from(q.is_disk_full || q.is_disk_failing)
+            }),
+            ("persisted_queue_damaged_ranges", "Ranges of bytes that were set aside.", |q| q.damaged.ranges),
+            ("persisted_queue_damaged_events", "Events in them, as far as known.", |q| q.damaged.events),
+        ];
+        for (name, help, value) in gauges {
+            let family = self.gauges(name, help, PIPELINE)?;
+            for p in pipelines {
+                let Some(queue) = p.running.persisted_queue() else { continue };
+                family.with_label_values(&[&p.settings.id]).set(value(&queue.stats()) as i64);
+            }
+        }
+        Ok(())
+    }
+
+    /// The account of each output.
+    fn outputs(&self, pipelines: &[Arc<Managed>]) -> prometheus::Result<()> {
+        type Value = fn(&OutputLedger) -> u64;
+        let counters: [(&str, &str, Value); 5] = [
+            ("output_events_offered_total", "Events that workers had for the output.", |l| l.offered),
+            ("output_events_recovered_total", "Events that an earlier run left on disk for it.", |l| {
+                l.recovered
+            }),
+            ("output_events_accepted_total", "Events that it accepted.", |l| l.accepted),
+            ("output_events_abandoned_total", "Events given up for it, to be read again.", |l| l.abandoned),
+            ("output_events_spilled_total", "Events that were kept on disk for it.", |l| l.spilled),
+        ];
+        let gauges: [(&str, &str, Value); 2] = [
+            ("output_events_waiting", "Events that wait for it, in memory and on disk.", |l| l.waiting),
+            ("output_events_on_disk", "Those of them on disk.", |l| l.on_disk),
+        ];
+        let outputs = || {
+            pipelines.iter().flat_map(|p| {
+                let parts = p.running.stats().outputs.iter().zip(p.running.output_queues());
+                parts.map(move |(part, queue)| (p, part, OutputLedger::of(part, queue)))
+            })
+        };
+        for (name, help, value) in counters {
+            let family = self.counters(name, help, OUTPUT)?;
+            for (p, part, ledger) in outputs() {
+                family.with_label_values(&[&*p.settings.id, &*part.name, &*part.id]).inc_by(value(&ledger));
+            }
+        }
+        for (name, help, value) in gauges {
+            let family = self.gauges(name, help, OUTPUT)?;
+            for (p, part, ledger) in outputs() {
+                let gauge = family.with_label_values(&[&*p.settings.id, &*part.name, &*part.id]);
+                gauge.set(value(&ledger) as i64);
+            }
+        }
+        Ok(())
+    }
+
+    fn dead_letter_queues(&self, pipelines: &[Arc<Managed>]) -> prometheus::Result<()> {
+        type Value = fn(&DeadLetterQueue) -> u64;
+        let counters: [(&str, &str, Value); 3] = [
+            ("dead_letter_queue_written_events_total", "Entries written.", |q| {
+                q.stats().written_events.get()
+            }),
+            ("dead_letter_queue_dropped_events_total", "Entries dropped because it was full.", |q| {
+                q.stats().dropped_events.get()
+            }),
+            ("dead_letter_queue_expired_events_total", "Entries deleted because of their age.", |q| {
+                q.stats().expired_events.get()
+            }),
+        ];
+        let gauges: [(&str, &str, Value); 2] = [
+            ("dead_letter_queue_bytes", "Bytes of its segments.", |q| q.stats().queue_size_bytes.get()),
+            ("dead_letter_queue_max_bytes", "Most bytes of its segments.", DeadLetterQueue::max_bytes),
+        ];
+        let queues = || pipelines.iter().filter_map(|p| Some((&p.settings.id, p.dead_letters.as_deref()?)));
+        for (name, help, value) in counters {
+            let family = self.counters(name, help, PIPELINE)?;
+            queues().for_each(|(id, queue)| family.with_label_values(&[id]).inc_by(value(queue)));
+        }
+        for (name, help, value) in gauges {
+            let family = self.gauges(name, help, PIPELINE)?;
+            queues().for_each(|(id, queue)| family.with_label_values(&[id]).set(value(queue) as i64));
+        }
         Ok(())
     }
 
     fn plugins(&self, view: &View) -> prometheus::Result<()> {
         let events_in = self.counters("plugin_events_in_total", "Events that came to the plugin.", PLUGIN)?;
         let events_out = self.counters("plugin_events_out_total", "Events that left the plugin.", PLUGIN)?;
-        let rejected = self.counters(
-            "plugin_events_rejected_total",
-            "Events that an output could not deliver.",
+        let dead_lettered = self.counters(
+            "plugin_events_dead_lettered_total",
+            "Events that went to the dead letter queue because of the plugin.",
             PLUGIN,
         )?;
+        let dropped =
+            self.counters("plugin_events_dropped_total", "Events that an output dropped by a rule.", PLUGIN)?;
         let duration = self.seconds("plugin_duration_seconds", "Time the plugin spent.", PLUGIN)?;
         let own = self.counters("plugin_own_total", "Counters of the plugin's own, by path.", CUSTOM)?;
         let own_gauges = self.gauges("plugin_own", "Gauges of the plugin's own, by path.", CUSTOM)?;
@@ -146,7 +254,8 @@ impl Families {
                 let labels = [&*pipeline.settings.id, kind, &part.name, &part.id];
                 events_in.with_label_values(&labels).inc_by(part.metrics.events_in.get());
                 events_out.with_label_values(&labels).inc_by(part.metrics.events_out.get());
-                rejected.with_label_values(&labels).inc_by(part.metrics.events_rejected.get());
+                dead_lettered.with_label_values(&labels).inc_by(part.metrics.events_dead_lettered.get());
+                dropped.with_label_values(&labels).inc_by(part.metrics.events_dropped.get());
                 duration.with_label_values(&labels).set(part.metrics.duration.get().as_secs_f64());
                 for metric in part.metrics.customs() {
                     let path = metric.path.join(".");

@@ -151,6 +151,8 @@ pub struct PipelineSettings {
     pub recoverable: Recoverable,
     /// `queue.*`
     pub queue: QueueSettings,
+    /// `spill.max_bytes`; 0 = off.
+    pub spill_max_bytes: u64,
     /// `dead_letter_queue.*`
     pub dead_letter_queue: DeadLetterQueueSettings,
 }
@@ -172,10 +174,6 @@ pub struct QueueSettings {
     pub max_events: u64,
     /// `queue.checkpoint.acks`; 0 = no limit.
     pub checkpoint_acks: u64,
-    /// `queue.checkpoint.writes`; 0 = no limit.
-    pub checkpoint_writes: u64,
-    /// `queue.checkpoint.retry`
-    pub checkpoint_retry: bool,
     /// `queue.compression`
     pub compression: QueueCompression,
 }
@@ -185,6 +183,8 @@ pub struct QueueSettings {
 pub struct DeadLetterQueueSettings {
     /// `dead_letter_queue.enable`
     pub enable: bool,
+    /// `dead_letter_queue.failures`: also events on which a filter or codec fails.
+    pub failures: bool,
     /// `path.dead_letter_queue`: the folder above the pipelines' own.
     pub path: PathBuf,
     /// `dead_letter_queue.max_bytes`
@@ -218,6 +218,7 @@ impl PipelineSettings {
             reloadable: from.bool("pipeline.reloadable")?,
             recoverable: from.word("pipeline.recoverable", Recoverable::from_word)?,
             queue: QueueSettings::read(from, data)?,
+            spill_max_bytes: from.unsigned("spill.max_bytes")?,
             dead_letter_queue: DeadLetterQueueSettings::read(from, data)?,
         })
     }
@@ -255,8 +256,6 @@ impl QueueSettings {
             max_bytes: from.unsigned("queue.max_bytes")?,
             max_events: from.unsigned("queue.max_events")?,
             checkpoint_acks: from.unsigned("queue.checkpoint.acks")?,
-            checkpoint_writes: from.unsigned("queue.checkpoint.writes")?,
-            checkpoint_retry: from.bool("queue.checkpoint.retry")?,
             compression: from.word("queue.compression", QueueCompression::from_word)?,
         })
     }
@@ -266,6 +265,7 @@ impl DeadLetterQueueSettings {
     fn read(from: &Resolved, data: &Path) -> Result<Self, ConfigError> {
         Ok(Self {
             enable: from.bool("dead_letter_queue.enable")?,
+            failures: from.bool("dead_letter_queue.failures")?,
             path: from
                 .optional_path("path.dead_letter_queue")?
                 .unwrap_or_else(|| data.join("dead_letter_queue")),

@@ -107,8 +107,6 @@ const MONITORING: &str = "xpack.monitoring.enabled";
 const MANAGEMENT: &str = "xpack.management.enabled";
 const REQUIRED: Kind = Kind::Choice(&["REQUIRED", "OPTIONAL"]);
 const VERIFICATION: Kind = Kind::Choice(&["none", "certificate", "full"]);
-const DURABLE: &str = "the persisted queue is not built yet: use `queue.type: memory`";
-const DLQ: &str = "the dead letter queue is not built yet";
 
 /// All settings of logstash.yml, in the order of Logstash's manual.
 pub(crate) static SETTINGS: &[Setting] = &[
@@ -117,7 +115,12 @@ pub(crate) static SETTINGS: &[Setting] = &[
     unset("path.config", Kind::Text, "Pipeline configuration: file, folder or glob.").per_pipeline(),
     unset("path.data", Kind::Path, "Folder for state that outlives a run."),
     unset("path.queue", Kind::Path, "Folder of the queues; `path.data`/queue when unset.").per_pipeline(),
-    unset("path.dead_letter_queue", Kind::Path, "Folder of the dead letter queues.").per_pipeline(),
+    unset(
+        "path.dead_letter_queue",
+        Kind::Path,
+        "Folder of the dead letter queues; `path.data`/dead_letter_queue when unset.",
+    )
+    .per_pipeline(),
     setting("path.plugins", Kind::List(&[]), "[]", "Folders with own plugins.").refused(NO_RUBY),
     unset("path.logs", Kind::Path, "Folder for the log file; standard output alone when unset."),
     unset("path.settings", Kind::Path, "Folder of logstash.yml and pipelines.yml."),
@@ -243,20 +246,29 @@ pub(crate) static SETTINGS: &[Setting] = &[
         "256mb",
         "What events that wait or are under way may weigh, in all pipelines together; not a setting of Logstash.",
     ),
-    setting("queue.type", Kind::Choice(QueueType::WORDS), "memory", "Where events wait.")
-        .per_pipeline()
-        .refused(DURABLE),
+    setting(
+        "spill.max_bytes",
+        Kind::Bytes,
+        "1024mb",
+        "Most bytes on disk for an output that is blocked while others are not; 0 = the pipeline waits. Not a setting of Logstash.",
+    )
+    .per_pipeline(),
+    setting("queue.type", Kind::Choice(QueueType::WORDS), "memory", "Where events wait.").per_pipeline(),
     setting("queue.drain", Kind::Bool, "false", "Empty the queue before a stop.").per_pipeline(),
     setting("queue.page_capacity", Kind::Bytes, "64mb", "Size of a queue file.").per_pipeline(),
     setting("queue.max_bytes", Kind::Bytes, "1024mb", "Most bytes in the queue.").per_pipeline(),
     setting("queue.max_events", Kind::Number(0), "0", "Most events in the queue; 0 = no limit.")
         .per_pipeline(),
     setting("queue.checkpoint.acks", Kind::Number(0), "1024", "Acks between checkpoints.").per_pipeline(),
-    setting("queue.checkpoint.writes", Kind::Number(0), "1024", "Writes between checkpoints.").per_pipeline(),
+    setting("queue.checkpoint.writes", Kind::Number(0), "1024", "Writes between checkpoints.")
+        .per_pipeline()
+        .no_effect("every batch is on disk before its input is told so, as with 1 in Logstash"),
     setting("queue.checkpoint.interval", Kind::Number(0), "1000", "Nothing, in Logstash too.")
         .per_pipeline()
         .no_effect("it has none in Logstash either, which has deprecated it"),
-    setting("queue.checkpoint.retry", Kind::Bool, "true", "Retry a failed checkpoint.").per_pipeline(),
+    setting("queue.checkpoint.retry", Kind::Bool, "true", "Retry a failed checkpoint.")
+        .per_pipeline()
+        .no_effect("a checkpoint that failed is always written again"),
     setting(
         "queue.compression",
         Kind::Choice(QueueCompression::WORDS),
@@ -265,8 +277,14 @@ pub(crate) static SETTINGS: &[Setting] = &[
     )
     .per_pipeline(),
     setting("dead_letter_queue.enable", Kind::Bool, "false", "Keep events that cannot be delivered.")
-        .per_pipeline()
-        .refused(DLQ),
+        .per_pipeline(),
+    setting(
+        "dead_letter_queue.failures",
+        Kind::Bool,
+        "false",
+        "Send events there too on which a filter or codec fails, instead of tagging them alone; not a setting of Logstash.",
+    )
+    .per_pipeline(),
     setting("dead_letter_queue.max_bytes", Kind::Bytes, "1024mb", "Most bytes in it.").per_pipeline(),
     setting("dead_letter_queue.flush_interval", Kind::Number(1000), "5000", "Longest wait, in milliseconds.")
         .per_pipeline(),
@@ -476,14 +494,14 @@ mod tests {
     #[test]
     fn the_white_list_of_pipelines_yml_is_complete() {
         let expected = "config.debug config.string config.support_escapes dead_letter_queue.enable \
-            dead_letter_queue.flush_check_interval dead_letter_queue.flush_interval dead_letter_queue.max_bytes \
+            dead_letter_queue.failures dead_letter_queue.flush_check_interval dead_letter_queue.flush_interval dead_letter_queue.max_bytes \
             dead_letter_queue.retain.age dead_letter_queue.storage_policy metric.collect path.config \
             path.dead_letter_queue path.queue pipeline.batch.delay pipeline.batch.metrics.sampling_mode \
             pipeline.batch.output_chunking.growth_threshold_factor pipeline.batch.size \
             pipeline.ecs_compatibility pipeline.id pipeline.ordered pipeline.plugin_classloaders \
             pipeline.recoverable pipeline.reloadable pipeline.system pipeline.workers queue.checkpoint.acks \
             queue.checkpoint.interval queue.checkpoint.retry queue.checkpoint.writes queue.compression queue.drain \
-            queue.max_bytes queue.max_events queue.page_capacity queue.type";
+            queue.max_bytes queue.max_events queue.page_capacity queue.type spill.max_bytes";
         let listed: BTreeSet<_> = SETTINGS.iter().filter(|s| s.per_pipeline).map(|s| s.name).collect();
         assert_eq!(listed.into_iter().collect::<Vec<_>>(), expected.split_whitespace().collect::<Vec<_>>());
     }

@@ -140,16 +140,17 @@ Your settings are invalid. Reason: Setting \"pipeline.worker\" doesn't exist. Pl
 
 #[test]
 fn all_errors_come_at_once() {
-    let errors = case("log.level: loud\nhttp.port: 9600\nqueue:\n  type: persisted\nnode.name: ${NOBODY}\n")
-        .env("PIPELINE_BATCH_SIZE", "many")
-        .flag("pipeline.workers", "0")
-        .errors();
+    let errors =
+        case("log.level: loud\nhttp.port: 9600\npipeline:\n  separate_logs: true\nnode.name: ${NOBODY}\n")
+            .env("PIPELINE_BATCH_SIZE", "many")
+            .flag("pipeline.workers", "0")
+            .errors();
     for part in [
         "invalid value for setting `log.level`: `loud` is not one of `fatal`",
         "unknown setting `http.port`",
         "removed in Logstash 9.0: write `api.http.port`",
-        "setting `queue.type` is not supported by ferrostash: the persisted queue is not built yet",
-        "logstash.yml:4:9",
+        "setting `pipeline.separate_logs` is not supported by ferrostash: one log file per pipeline is not built yet",
+        "logstash.yml:4:18",
         "Replacement variable `NOBODY` is not defined",
         "`many` is not a whole number above 0",
         "set by the environment variable PIPELINE_BATCH_SIZE",
@@ -170,7 +171,6 @@ fn a_wrong_value_is_reported_even_where_a_flag_hides_it() {
 #[test]
 fn what_is_not_built_is_refused_unless_it_has_its_default() {
     for refused in [
-        "dead_letter_queue.enable: true",
         "api.ssl.enabled: true",
         "api.auth.type: basic",
         "xpack.management.enabled: true",
@@ -257,7 +257,7 @@ fn pipelines_yml_reports_everything_at_once() {
     let errors = case("")
         .pipelines_yml(
             "- pipeline.id: a\n  path.config: /a\n  log.level: debug\n  pipeline.worker: 1\n\
-             - pipeline.id: b\n  path.config: /b\n  queue.type: persisted\n\
+             - pipeline.id: b\n  path.config: /b\n  queue.type: persistent\n\
              - pipeline:\n    id: c\n  path.config: ${GONE}\n\
              - pipeline.id: d\n\
              - pipeline.id: e\n  path.config: /e\n- pipeline.id: e\n  path.config: /e2\n- text\n",
@@ -267,7 +267,7 @@ fn pipelines_yml_reports_everything_at_once() {
         "setting `log.level` cannot be set for a pipeline",
         "Only pipeline related settings are expected. Received \"log.level\". Allowed settings: [",
         "did you mean `pipeline.workers`?",
-        "the persisted queue is not built yet",
+        "invalid value for setting `queue.type`: `persistent` is not one of `memory`, `persisted`",
         "nested maps don't work here: write `pipeline.…: value`",
         "Replacement variable `GONE` is not defined",
         "pipeline `d` has no configuration",

@@ -15,6 +15,7 @@ mod check;
 mod cli;
 mod elasticsearch;
 mod harness;
+mod queue;
 mod run;
 mod samples;
 mod signals;

@@ -2,6 +2,7 @@
 
 use ferrostash_event::Template;
 
+use crate::Spanned;
 use crate::codec_conf::CodecConf;
 use crate::conf_value::ConfValue;
 use crate::ecs::EcsCompatibility;
@@ -80,6 +81,9 @@ pub struct CommonFilter {
     /// Whether the filter is flushed every five seconds.
     #[option(default = false)]
     pub periodic_flush: bool,
+    /// Whether events on which the filter fails go to the dead letter queue, tagged as ever, instead of going on; the setting
+    /// `dead_letter_queue.failures` when absent. Not an option of Logstash.
+    pub dead_letter_queue: Option<Spanned<bool>>,
     /// Gone.
     #[option(
         rename = "type",
@@ -150,6 +154,9 @@ pub struct CommonCodec {
     pub enable_metric: bool,
     /// Which field names the plugin uses; the pipeline's setting when absent.
     pub ecs_compatibility: Option<EcsCompatibility>,
+    /// Whether events that keep what could not be read go to the dead letter queue, tagged as ever, instead of into the
+    /// pipeline; the setting `dead_letter_queue.failures` when absent. Not an option of Logstash.
+    pub dead_letter_queue: Option<Spanned<bool>>,
 }
 
 /// The common options of a kind.

@@ -99,9 +99,9 @@ impl<'a> Builder<'a> {
     fn filter(&mut self, block: &PluginBlock) -> Option<FilterPart> {
         let built = self.make(block)?;
         match built.maker {
-            Maker::Filter { for_worker, decoration, periodic_flush, enable_metric } => {
+            Maker::Filter { for_worker, decoration, periodic_flush, sends_failures, enable_metric } => {
                 let part = part(block, built.id, built.metrics, enable_metric);
-                Some(FilterPart { part, for_worker, decoration, periodic_flush })
+                Some(FilterPart { part, for_worker, decoration, periodic_flush, sends_failures })
             }
             _ => None,
         }

@@ -43,10 +43,22 @@ pub enum Unanswered {
         left: &'static str,
         /// Kind of the right value.
         right: &'static str,
+        /// What Logstash says of the two.
+        in_java: Box<str>,
     },
     /// A regular expression was given up.
     #[error(transparent)]
     Match(#[from] MatchError),
+}
+
+impl Unanswered {
+    /// Why the event is in the dead letter queue, in Logstash's words.
+    pub fn dead_letter_reason(&self) -> String {
+        match self {
+            Unanswered::Order { in_java, .. } => format!("condition evaluation error, {in_java}"),
+            Unanswered::Match(error) => format!("condition evaluation error, {error}"),
+        }
+    }
 }
 
 impl Predicate {

@@ -22,11 +22,12 @@ pub struct Ledger {
     pub recovered: Counter,
     /// Events that filters made.
     pub created: Counter,
-    /// Events that filters cancelled.
+    /// Events that filters cancelled, or that a full dead letter queue did not take.
     pub dropped: Counter,
     /// Events that every output they were meant for has behind it.
     pub accepted: Counter,
-    /// Events that went to the dead letter queue because of a condition. Those of outputs are in the outputs' counters.
+    /// Events that a condition, a filter or a codec sent to the dead letter queue. Those of outputs are in the outputs'
+    /// counters.
     pub dead_lettered: Counter,
     /// Events that were given up; their inputs read them again, if they can.
     pub abandoned: Counter,

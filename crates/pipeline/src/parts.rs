@@ -62,6 +62,8 @@ pub struct FilterPart {
     pub decoration: Arc<Decoration>,
     /// The option `periodic_flush`.
     pub periodic_flush: bool,
+    /// Whether events on which it fails go to the dead letter queue.
+    pub sends_failures: bool,
 }
 
 /// An output of a pipeline.

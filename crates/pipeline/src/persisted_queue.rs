@@ -1,7 +1,7 @@
 //! `queue.type: persisted`: events are on disk before their input is told so, and go to the workers from there.
 
 use crate::ledger::Ledger;
-use ferrostash_plugin::{Chunk, DeadLetters, EventQueue, QueueClosed, Share, Shutdown};
+use ferrostash_plugin::{Buried, Chunk, DeadLetters, EventQueue, QueueClosed, Share, Shutdown};
 use ferrostash_queue::{EventPages, Fed, Feed, MemoryQueue};
 use futures::future::BoxFuture;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -30,8 +30,11 @@ impl EventQueue for PersistedQueue {
             let refused = self.pages.append(events, &share).await.map_err(|_| QueueClosed)?;
             self.ledger.received.add(count);
             for (event, reason) in refused {
-                self.dead_letters.write(&event, &reason).await;
-                self.ledger.dead_lettered.add(1);
+                let counter = match self.dead_letters.write(&event, &reason).await {
+                    Buried::Kept => &self.ledger.dead_lettered,
+                    Buried::Dropped => &self.ledger.dropped,
+                };
+                counter.add(1);
             }
             share.settle();
             self.ledger.queue_push_duration.add(before.elapsed());

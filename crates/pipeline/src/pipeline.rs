@@ -187,7 +187,7 @@ impl Starting {
 
     async fn start(mut self) -> Result<RunningPipeline, StartFailure> {
         let stats = self.built.stats();
-        let failed_conditions = match self.settings.dead_letter_conditions {
+        let failed_conditions = match self.settings.has_dead_letter_queue {
             true => FailedConditions::DeadLetter,
             false => FailedConditions::Tag,
         };
@@ -249,7 +249,7 @@ impl Starting {
             let counts = Arc::<OutputCounts>::default();
             let spill = on_disk.as_ref().map(|OnDisk { dir, pages }| {
                 let (dir, cx) = (dir.join(file_name(&part.id)), self.output_context(&part));
-                Spill::new(dir, pages.clone(), Arc::clone(&counts), &cx, Arc::clone(&part.id))
+                Spill::new(dir, *pages, Arc::clone(&counts), cx, Arc::clone(&part.id))
             });
             if let Some(spill) = &spill
                 && let Err(reason) = spill.recover().await
@@ -289,10 +289,12 @@ impl Starting {
     }
 
     fn output_context(&self, part: &Part) -> OutputContext {
+        let shared = &self.services.dead_letters;
+        let own = shared.of_plugin(&part.name, &part.id);
         OutputContext {
             shutdown: self.shutdown.clone(),
             metrics: Arc::clone(&part.metrics),
-            dead_letters: Arc::clone(&self.services.dead_letters),
+            dead_letters: own.unwrap_or_else(|| Arc::clone(shared)),
         }
     }
 
@@ -351,6 +353,7 @@ impl Starting {
             batch_size: self.settings.batch_size,
             batch_delay: self.settings.batch_delay,
             workers: self.settings.workers,
+            has_dead_letters: self.settings.has_dead_letter_queue,
         });
         let programs = (1..self.settings.workers).map(|_| program.for_worker()).collect::<Vec<_>>();
         for program in std::iter::once(program).chain(programs) {

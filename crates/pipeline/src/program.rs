@@ -1,10 +1,11 @@
 //! What a worker does with a batch.
 
+use crate::condition::Unanswered;
 use crate::parts::{BuiltPipeline, FilterPart, OutputPart, Part};
 use crate::steps::{Branching, Failed, Registers, Scope, Section, Step};
 use ferrostash_event::{Batch, Event, Selection, Timestamp};
-use ferrostash_plugin::{Filter, FilterContext, Flushes};
-use std::sync::Arc;
+use ferrostash_plugin::{CodecFailure, Filter, FilterContext, Flushes};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 /// The filter and output sections of a pipeline, for one worker.
@@ -43,10 +44,43 @@ pub enum FailedConditions {
 /// An event for the dead letter queue.
 #[derive(Debug)]
 pub struct DeadEvent {
-    /// The event as it was when the condition was asked.
+    /// The event as it was when the condition was asked, or as the filter or codec left it.
     pub event: Event,
+    /// The name of the plugin that could not use it.
+    pub plugin_type: Arc<str>,
+    /// That plugin's id.
+    pub plugin_id: Arc<str>,
     /// Why it is there.
     pub reason: String,
+}
+
+/// Logstash's name and id of all conditions.
+static IF_STATEMENT: LazyLock<Arc<str>> = LazyLock::new(|| "if-statement".into());
+
+impl DeadEvent {
+    fn of_filter(event: Event, part: &Part, reason: String) -> DeadEvent {
+        DeadEvent { event, plugin_type: Arc::clone(&part.name), plugin_id: Arc::clone(&part.id), reason }
+    }
+
+    /// Takes the events out of which a codec could not read its data.
+    pub(crate) fn of_codecs(events: &mut Vec<Event>) -> Vec<DeadEvent> {
+        let mut dead = Vec::new();
+        events.retain_mut(|event| match CodecFailure::take(event) {
+            None => true,
+            Some(CodecFailure { plugin_type, plugin_id, reason }) => {
+                let (plugin_type, plugin_id) = (plugin_type.into(), plugin_id.into());
+                dead.push(DeadEvent { event: std::mem::take(event), plugin_type, plugin_id, reason });
+                false
+            }
+        });
+        dead
+    }
+
+    pub(crate) fn of_condition(event: Event, reason: &Unanswered) -> DeadEvent {
+        let plugin = || Arc::clone(&IF_STATEMENT);
+        let reason = reason.dead_letter_reason();
+        DeadEvent { event, plugin_type: plugin(), plugin_id: plugin(), reason }
+    }
 }
 
 /// What became of a batch.
@@ -160,7 +194,8 @@ impl Program {
         for step in &plan.filters.steps {
             match step {
                 Step::Plugin { plugin, scope } => {
-                    self.plugin_step(*plugin, scope, &mut batch, pass, now, &mut started);
+                    let (plugin, clock) = (*plugin, (now, &mut started));
+                    self.plugin_step(plugin, scope, &mut batch, pass, clock, &mut outcome.dead);
                 }
                 Step::Branch { scope, then, .. } => {
                     self.branch_step(step, &mut batch, outcome);
@@ -187,8 +222,8 @@ impl Program {
         scope: &Scope,
         batch: &mut Batch,
         pass: Pass,
-        now: Timestamp,
-        started: &mut Instant,
+        (now, started): (Timestamp, &mut Instant),
+        dead: &mut Vec<DeadEvent>,
     ) {
         let Some((part, filter)) = self.plan.filters.plugins.get(number).zip(self.filters.get_mut(number))
         else {
@@ -202,7 +237,8 @@ impl Program {
         self.current = Some(number);
         let entered = self.spans.get(number).map(tracing::Span::enter);
         let mut tally = Tally { events_in: selection.len() as u64, ..Tally::default() };
-        let mut cx = FilterContext::new(now, &part.part.metrics, &part.decoration);
+        let mut cx = FilterContext::new(now, &part.part.metrics, &part.decoration)
+            .sending_failures(part.sends_failures);
         batch.next_step();
         if !selection.is_empty() {
             filter.filter(batch, &selection, &mut cx);
@@ -215,6 +251,13 @@ impl Program {
         }
         give_origins(&mut made, number, batch);
         drop(entered);
+        let failed = cx.take_failed();
+        if !failed.is_empty() {
+            part.part.metrics.events_dead_lettered.add(failed.len() as u64);
+            dead.extend(
+                failed.into_iter().map(|(event, reason)| DeadEvent::of_filter(event, &part.part, reason)),
+            );
+        }
         tally.events_out = tally.events_in + made.len() as u64;
         tally.events_out -= self.settle(selection, scope, batch, made);
         let ended = Instant::now();

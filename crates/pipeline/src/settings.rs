@@ -37,8 +37,9 @@ pub struct Settings {
     pub persisted: Option<Persisted>,
     /// Where events of outputs that are blocked wait, in a pipeline with several; without it the pipeline waits.
     pub spill: Option<OnDisk>,
-    /// Whether events about which a condition cannot be decided go to the dead letter queue.
-    pub dead_letter_conditions: bool,
+    /// Whether there is a dead letter queue: events about which a condition cannot be decided go there, and those that a codec
+    /// has marked.
+    pub has_dead_letter_queue: bool,
 }
 
 /// Something that is kept on disk.
@@ -73,7 +74,7 @@ impl Default for Settings {
             grace: Duration::from_secs(10),
             persisted: None,
             spill: None,
-            dead_letter_conditions: false,
+            has_dead_letter_queue: false,
         }
     }
 }

@@ -7,7 +7,7 @@
 use crate::ledger::OutputCounts;
 use crate::output_queue::{Item, OutputQueue};
 use ferrostash_event::{Event, Selection};
-use ferrostash_plugin::{DeadLetters, FilteredBatch, OutputBatch, OutputContext, PluginMetrics};
+use ferrostash_plugin::{FilteredBatch, OutputBatch, OutputContext};
 use ferrostash_queue::{EventPages, Fed, Feed, PageOptions, PageStats, PagesClosed};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,8 +30,7 @@ pub struct Spill {
     wake: Notify,
     idle: Notify,
     counts: Arc<OutputCounts>,
-    metrics: Arc<PluginMetrics>,
-    dead_letters: Arc<dyn DeadLetters>,
+    cx: OutputContext,
     /// The id of the output, for the log.
     output: Arc<str>,
 }
@@ -54,7 +53,7 @@ impl Spill {
         dir: PathBuf,
         options: PageOptions,
         counts: Arc<OutputCounts>,
-        cx: &OutputContext,
+        cx: OutputContext,
         output: Arc<str>,
     ) -> Arc<Spill> {
         Arc::new(Spill {
@@ -66,8 +65,7 @@ impl Spill {
             wake: Notify::new(),
             idle: Notify::new(),
             counts,
-            metrics: Arc::clone(&cx.metrics),
-            dead_letters: Arc::clone(&cx.dead_letters),
+            cx,
             output,
         })
     }
@@ -80,6 +78,11 @@ impl Spill {
     /// The directory.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// What may be on the disk, in bytes.
+    pub fn bytes_max(&self) -> u64 {
+        self.options.bytes_max
     }
 
     /// What is counted of the disk, once it was needed.
@@ -131,7 +134,7 @@ impl Spill {
 
     async fn pages(&self) -> Result<&Arc<EventPages>, String> {
         let open = || async {
-            let (dir, options) = (self.dir.clone(), self.options.clone());
+            let (dir, options) = (self.dir.clone(), self.options);
             let opening = tokio::task::spawn_blocking(move || EventPages::open(&dir, options));
             let opened = opening.await.map_err(|error| error.to_string())?;
             opened.map(|(pages, _)| pages).map_err(|error| error.to_string())
@@ -166,8 +169,7 @@ impl Spill {
     /// Events that cannot be written to disk can't be kept for the output either.
     async fn refuse(&self, refused: Vec<(Event, String)>) {
         for (event, reason) in refused {
-            self.dead_letters.write(&event, &reason).await;
-            self.metrics.events_rejected.add(1);
+            self.cx.bury(&event, &reason).await;
             self.counts.settled.add(1);
         }
     }

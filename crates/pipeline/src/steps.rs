@@ -150,8 +150,7 @@ impl Registers {
                             otherwise.insert(slot);
                         }
                         FailedConditions::DeadLetter => {
-                            let reason = format!("condition evaluation error, {reason}");
-                            failed.dead.push(DeadEvent { event: event.clone(), reason });
+                            failed.dead.push(DeadEvent::of_condition(event.clone(), &reason));
                             event.cancel();
                             gone.push(slot);
                         }

@@ -5,7 +5,9 @@ use crate::output_queue::{Item, OutputQueue};
 use crate::pipeline::{State, message_of};
 use crate::program::{DeadEvent, Outcome, Program};
 use ferrostash_event::{Event, Selection};
-use ferrostash_plugin::{Ack, BatchEncoder, DeadLetters, Encoded, FilteredBatch, OutputBatch, Shutdown};
+use ferrostash_plugin::{
+    Ack, BatchEncoder, Buried, DeadLetters, Encoded, FilteredBatch, OutputBatch, Shutdown,
+};
 use ferrostash_queue::{Appetite, Held, MemoryQueue, Portion, Pulled};
 use futures::future::join_all;
 use std::any::Any;
@@ -39,6 +41,8 @@ pub(crate) struct Shop {
     pub(crate) batch_size: usize,
     pub(crate) batch_delay: Duration,
     pub(crate) workers: usize,
+    /// Whether codecs may have marked events for the dead letter queue.
+    pub(crate) has_dead_letters: bool,
 }
 
 pub(crate) struct Worker {
@@ -152,8 +156,11 @@ impl Worker {
         let lines = portion.len();
         let mut events = lines as u64;
         let made = catch_unwind(AssertUnwindSafe(|| portion.into_events()));
-        let run = made.and_then(|made| {
+        let run = made.and_then(|mut made| {
             events = in_filters.recount(lines, made.len());
+            if self.shop.has_dead_letters {
+                results.dead.append(&mut DeadEvent::of_codecs(&mut made));
+            }
             catch_unwind(AssertUnwindSafe(|| self.program.run(made)))
         });
         match run {
@@ -282,7 +289,6 @@ impl Shop {
         self.ledger.created.add(created as u64);
         self.ledger.dropped.add(cancelled);
         self.ledger.out.add(out as u64);
-        self.ledger.dead_lettered.add(dead.len() as u64);
         let flight = Arc::new(Flight::new(Arc::clone(&self.ledger), out, self.queue.busy()));
         in_filters.release(pulled);
         self.bury(dead, acks).await;
@@ -317,14 +323,29 @@ impl Shop {
         }
     }
 
-    /// Writes to the dead letter queue.
+    /// Writes to the dead letter queue, all together.
     async fn bury(&self, dead: Vec<DeadEvent>, acks: &[Ack]) {
-        for DeadEvent { event, reason } in dead {
-            tokio::select! {
-                () = self.dead_letters.write(&event, &reason) => {}
-                () = self.shutdown.abandoned() => acks.iter().for_each(Ack::abandon),
+        if dead.is_empty() {
+            return;
+        }
+        let events = dead.len() as u64;
+        self.ledger.in_flight.add(events);
+        let bury = async |DeadEvent { event, plugin_type, plugin_id, reason }: &DeadEvent| {
+            let own = self.dead_letters.of_plugin(plugin_type, plugin_id);
+            own.as_deref().unwrap_or(&*self.dead_letters).write(event, reason).await
+        };
+        tokio::select! {
+            fates = join_all(dead.iter().map(bury)) => {
+                let kept = fates.iter().filter(|fate| **fate == Buried::Kept).count() as u64;
+                self.ledger.dead_lettered.add(kept);
+                self.ledger.dropped.add(events - kept);
+            }
+            () = self.shutdown.abandoned() => {
+                acks.iter().for_each(Ack::abandon);
+                self.ledger.abandoned.add(events);
             }
         }
+        self.ledger.in_flight.subtract(events);
     }
 }
 

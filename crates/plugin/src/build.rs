@@ -6,6 +6,7 @@ use crate::bus::Bus;
 use crate::codec::CodecFactory;
 use crate::def::{Maker, Registry};
 use crate::ecs::Ecs;
+use crate::failures::DeadLettering;
 use crate::metrics::PluginMetrics;
 use crate::whole_lines::whole_lines;
 use ferrostash_conf::{CodecConf, Diagnostic, Diagnostics, EcsCompatibility, PluginKind, Span};
@@ -23,6 +24,8 @@ pub struct PipelineInfo {
     pub batch_size: usize,
     /// `pipeline.ecs_compatibility`.
     pub ecs: Ecs,
+    /// `dead_letter_queue.*`
+    pub dead_letters: DeadLettering,
     /// `path.data`.
     pub path_data: PathBuf,
     /// The name of this machine.
@@ -36,6 +39,7 @@ impl Default for PipelineInfo {
             workers: 1,
             batch_size: 125,
             ecs: Ecs::default(),
+            dead_letters: DeadLettering::default(),
             path_data: PathBuf::from("data"),
             host: "localhost".into(),
         }
@@ -61,6 +65,8 @@ pub struct BuildContext<'a> {
     /// Problems found; errors stop the start, warnings don't.
     pub diagnostics: &'a mut Diagnostics,
     pub(crate) registry: &'a Registry,
+    /// Whether what a codec can't read goes to the dead letter queue.
+    pub(crate) sends_failures: bool,
 }
 
 /// A plugin could not be built; the reasons are in [`BuildContext::diagnostics`].

@@ -104,6 +104,8 @@ pub enum Maker {
         decoration: Arc<Decoration>,
         /// `periodic_flush`.
         periodic_flush: bool,
+        /// Whether events on which it fails go to the dead letter queue.
+        sends_failures: bool,
         /// `enable_metric`.
         enable_metric: bool,
     },
@@ -164,11 +166,13 @@ fn make_filter<F: FilterPlugin>(block: &PluginBlock, cx: &mut BuildContext<'_>) 
     let options = F::Options::from_conf(block, cx.diagnostics);
     let (common, options) = common.zip(options).ok_or(Refused)?;
     cx.set_ecs(common.ecs_compatibility)?;
+    let sends_failures = cx.sends_failures(common.dead_letter_queue.as_ref());
     let filter = F::build(options, cx)?;
     Ok(Maker::Filter {
         for_worker: Box::new(move || Box::new(EachEvent(filter.clone()))),
         decoration: Arc::new(Decoration::of_filter(&common)),
         periodic_flush: common.periodic_flush,
+        sends_failures: sends_failures?,
         enable_metric: common.enable_metric,
     })
 }
@@ -178,6 +182,7 @@ fn make_codec<C: CodecPlugin>(block: &PluginBlock, cx: &mut BuildContext<'_>) ->
     let options = C::Options::from_conf(block, cx.diagnostics);
     let (common, options) = common.zip(options).ok_or(Refused)?;
     cx.set_ecs(common.ecs_compatibility)?;
+    cx.sends_failures = cx.sends_failures(common.dead_letter_queue.as_ref())?;
     Ok(Maker::Codec(Arc::new(C::build(options, cx)?)))
 }
 
@@ -272,6 +277,7 @@ impl Registry {
             span: block.name_span,
             diagnostics,
             registry: self,
+            sends_failures: false,
         };
         let maker = (def.make)(block, &mut cx)?;
         Ok(Built { def, id, metrics, maker })

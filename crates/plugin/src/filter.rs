@@ -84,12 +84,47 @@ pub struct FilterContext<'a> {
     /// New events, with the slot they belong behind.
     made: Vec<(Event, Option<usize>)>,
     slot: Option<usize>,
+    /// Whether events on which the filter fails go to the dead letter queue.
+    sends_failures: bool,
+    failed: Vec<(Event, String)>,
 }
 
 impl<'a> FilterContext<'a> {
     /// The context of one filter for one batch.
     pub fn new(now: Timestamp, metrics: &'a PluginMetrics, decoration: &'a Decoration) -> Self {
-        FilterContext { now, metrics, decoration, made: Vec::new(), slot: None }
+        let (made, failed) = (Vec::new(), Vec::new());
+        FilterContext { now, metrics, decoration, made, slot: None, sends_failures: false, failed }
+    }
+
+    /// Says whether events on which the filter fails go to the dead letter queue.
+    #[must_use]
+    pub fn sending_failures(mut self, sends_failures: bool) -> Self {
+        self.sends_failures = sends_failures;
+        self
+    }
+
+    /// The filter could not do its work on `event`: it gets these tags. Where failures go to the dead letter queue it also
+    /// leaves the pipeline for there, as it is now.
+    pub fn fail<T: AsRef<str>>(&mut self, event: &mut Event, tags: &[T], reason: impl std::fmt::Display) {
+        tags.iter().for_each(|tag| event.tag(tag.as_ref()));
+        if self.sends_failures && !event.is_cancelled() {
+            let reason = match tags.first() {
+                Some(tag) => format!("{}: {reason}", tag.as_ref()),
+                None => reason.to_string(),
+            };
+            self.failed.push((event.clone(), reason));
+            event.cancel();
+        }
+    }
+
+    /// Whether the reason for a failure is kept; else it need not be put together.
+    pub fn keeps_reasons(&self) -> bool {
+        self.sends_failures
+    }
+
+    /// Events that left the pipeline since the last call, with the reasons.
+    pub fn take_failed(&mut self) -> Vec<(Event, String)> {
+        std::mem::take(&mut self.failed)
     }
 
     /// Adds an event behind the present one; it goes on with the next filter.
@@ -101,7 +136,7 @@ impl<'a> FilterContext<'a> {
     pub fn emit_matched(&mut self, mut event: Event) {
         if let Err(error) = self.decorate(&mut event) {
             tracing::warn!(error, "common options could not be applied");
-            event.tag("_common_options_failure");
+            self.fail(&mut event, &["_common_options_failure"], &error);
         }
         self.emit(event);
     }
@@ -130,6 +165,7 @@ impl<F: EventFilter> Filter for EachEvent<F> {
                 && let Err(error) = cx.decorate(event)
             {
                 self.0.decoration_failed(event, &error);
+                cx.fail::<&str>(event, &[], &error);
             }
             event.compact_if_wasteful();
         }

@@ -9,6 +9,7 @@ mod codec;
 mod decorate;
 mod def;
 mod ecs;
+mod failures;
 mod filter;
 pub mod framing;
 mod input;
@@ -33,12 +34,13 @@ pub use def::{
     input, output,
 };
 pub use ecs::Ecs;
+pub use failures::{CodecFailure, CodecFailures, DeadLettering};
 pub use filter::{EventFilter, Filter, FilterContext, Flushes, Matched};
 pub use input::{Chunk, EventQueue, Input, InputContext, InputError, QueueClosed, StartError};
 pub use line_chunk::{LINE_CHUNK_BYTES, LineBuffers, LineChunk};
 pub use metrics::{CUSTOM_METRICS_MAX, Counter, CustomMetric, MetricKind, PluginMetrics, Tally, Time};
 pub use output::{
-    Account, BatchEncoder, DeadLetters, Encoded, FilteredBatch, Output, OutputBatch, OutputContext,
+    Account, BatchEncoder, Buried, DeadLetters, Encoded, FilteredBatch, Output, OutputBatch, OutputContext,
     OutputError, OutputFactory, Share,
 };
 pub use raw_lines::{LineMaker, Lines, RawLines};

@@ -126,8 +126,10 @@ pub struct PluginMetrics {
     pub duration: Time,
     /// Time that an input waited to push into the queue.
     pub queue_push_duration: Time,
-    /// Events that an output dead-lettered or had to drop.
-    pub events_rejected: Counter,
+    /// Events that went to the dead letter queue because of the plugin.
+    pub events_dead_lettered: Counter,
+    /// Events that an output dropped by a rule: a conflict that nobody misses, or dead letters that nobody keeps.
+    pub events_dropped: Counter,
     custom: Mutex<Vec<CustomMetric>>,
 }
 

@@ -307,10 +307,37 @@ pub struct OutputContext {
     pub dead_letters: Arc<dyn DeadLetters>,
 }
 
-/// Where events go that an output can never deliver.
+impl OutputContext {
+    /// Puts an event that can never be delivered where dead letters go, and counts it.
+    pub async fn bury(&self, event: &Event, reason: &str) {
+        let counter = match self.dead_letters.write(event, reason).await {
+            Buried::Kept => &self.metrics.events_dead_lettered,
+            Buried::Dropped => &self.metrics.events_dropped,
+        };
+        counter.add(1);
+    }
+}
+
+/// What became of an event that was to be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Buried {
+    /// It is safe.
+    Kept,
+    /// It is gone, by a rule: there is no dead letter queue, or it is full and drops what is newer.
+    Dropped,
+}
+
+/// Where events go that a plugin can never use or deliver.
 pub trait DeadLetters: Send + Sync {
-    /// Keeps `event` with the reason; returns once that is safe.
-    fn write<'a>(&'a self, event: &'a Event, reason: &'a str) -> BoxFuture<'a, ()>;
+    /// Keeps `event` with the reason; returns once that is safe, or the event was dropped by a rule. Where neither is
+    /// possible this never returns, and the caller gives up at the end of the grace time.
+    fn write<'a>(&'a self, event: &'a Event, reason: &'a str) -> BoxFuture<'a, Buried>;
+
+    /// The same for the plugin of this name and id; nothing where it does not matter who writes.
+    fn of_plugin(&self, plugin_type: &str, plugin_id: &str) -> Option<Arc<dyn DeadLetters>> {
+        let _ = (plugin_type, plugin_id);
+        None
+    }
 
     /// Whether the events are kept. Where not, their time is all that is shown of them, and an event that has nothing else
     /// does as well.

@@ -14,7 +14,7 @@ use crate::ecs::Ecs;
 use crate::filter::{Filter, FilterContext};
 use crate::input::{Chunk, EventQueue, Input, InputContext, QueueClosed};
 use crate::metrics::PluginMetrics;
-use crate::output::{BatchEncoder, DeadLetters, FilteredBatch, Output, OutputBatch, OutputContext};
+use crate::output::{BatchEncoder, Buried, DeadLetters, FilteredBatch, Output, OutputBatch, OutputContext};
 use crate::shutdown::Shutdown;
 use ferrostash_conf::{
     Diagnostics, PluginBlock, PluginKind, Protocol, SourceMap, Statement, Vars, expand_block, grammar, lower,
@@ -458,9 +458,9 @@ impl DeadLetters for Letters {
         !self.1.load(Ordering::Relaxed)
     }
 
-    fn write<'a>(&'a self, event: &'a Event, reason: &'a str) -> BoxFuture<'a, ()> {
+    fn write<'a>(&'a self, event: &'a Event, reason: &'a str) -> BoxFuture<'a, Buried> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push((json(event), reason.to_owned()));
-        Box::pin(async {})
+        Box::pin(async { Buried::Kept })
     }
 }
 

@@ -9,7 +9,9 @@
 
 mod budget;
 pub mod crash;
+pub mod dead_letter_queue;
 mod event_pages;
+pub mod logstash;
 mod memory_queue;
 pub mod pages;
 

@@ -46,10 +46,11 @@
 //!
 //! # The disk
 //!
-//! Nothing is reserved ahead: appending grows the file. A full disk makes appends wait; the writer tries again every
+//! Nothing is reserved ahead, which was measured to gain nothing beyond the noise: appending grows the file. A full disk makes appends wait; the writer tries again every
 //! [`DISK_PROBE_INTERVAL`] and whenever acks have freed a page. After a sync that failed, its page is left, and the records
 //! are written again into a new one before anybody hears that they are durable.
 
+mod check;
 mod checkpoint;
 mod compression;
 mod damage;
@@ -72,10 +73,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+pub use check::{PageReport, Report, check, repair};
 pub use compression::Compression;
 pub use damage::{DAMAGED_BYTES_MAX, DAMAGED_DIR, Damage, Damaged};
 pub use reader::{Reader, Record};
 pub use recover::Recovery;
+pub use survey::is_queue;
 
 use folder::{DiskFolder, Folder};
 use format::{FLAG_ZSTD, PAGE_HEADER_BYTES, RECORD_HEADER_BYTES};
@@ -88,8 +91,8 @@ pub const RECORD_BYTES_MAX: usize = 512 << 20;
 pub const WRITE_BUFFER_BYTES_MAX: u64 = 16 << 20;
 /// Time between two tries to write to a disk that is full or fails.
 pub const DISK_PROBE_INTERVAL: Duration = Duration::from_secs(1);
-/// Acks become durable after this time without other work, whatever [`PageOptions::checkpoint_acks`] says.
-pub const IDLE_CHECKPOINT_DELAY: Duration = Duration::from_secs(1);
+/// Longest time until an ack is durable, whatever [`PageOptions::checkpoint_acks`] says.
+pub const CHECKPOINT_DELAY_MAX: Duration = Duration::from_secs(1);
 
 /// How a queue is kept.
 #[derive(Clone, Copy, Debug)]
@@ -102,8 +105,8 @@ pub struct PageOptions {
     pub events_max: u64,
     /// What is done to records before they are written.
     pub compression: Compression,
-    /// Acks between two checkpoints (`queue.checkpoint.acks`); with 0, checkpoints are written only when there is
-    /// nothing else to do, when a page can be deleted, and at the end.
+    /// Acks between two checkpoints (`queue.checkpoint.acks`); with 0, checkpoints are written only when a page begins or
+    /// can be deleted, after [`CHECKPOINT_DELAY_MAX`], and at the end.
     pub checkpoint_acks: u32,
 }
 
@@ -208,7 +211,7 @@ pub type OnDurable = Box<dyn FnOnce(Result<(), Lost>) + Send>;
 pub struct PageStats {
     /// Events that are not acked.
     pub events: u64,
-    /// Records before the first of which the ack is missing are not counted, all others are.
+    /// Records from the first that is not acked on.
     pub records: u64,
     /// Bytes of all pages.
     pub bytes: u64,
@@ -269,7 +272,7 @@ impl fmt::Debug for PageQueue {
 }
 
 impl PageQueue {
-    /// Opens the queue of a folder, which is made where there is none, and starts its writer.
+    /// Opens the queue of a folder, which is made where there is none, and starts its writer. Reads files, and so blocks.
     ///
     /// # Errors
     /// The folder is in use, is one of Logstash's, can't be read or written, or the options contradict each other. Damage
@@ -429,7 +432,8 @@ impl PageQueue {
     }
 
     /// Takes no more records, makes durable what was taken and acked, and gives the folder free. What can't be written
-    /// now is reported as lost. What is acked later is given out again after the next opening.
+    /// now is reported as lost. What is acked later is given out again after the next opening. A queue that is dropped
+    /// instead does the same, but its folder is in use until its writer is done, which nobody waits for.
     pub async fn close(self: Arc<Self>) {
         self.stop();
         loop {

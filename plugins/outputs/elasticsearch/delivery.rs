@@ -405,7 +405,7 @@ impl Delivery<'_> {
     /// A document that can't be delivered, and that nobody will miss.
     fn drop_one(&self, action: String, code: u16, error: &str, is_logged: bool) {
         self.counts.non_retryable.add(1);
-        self.cx.metrics.events_rejected.add(1);
+        self.cx.metrics.events_dropped.add(1);
         if is_logged {
             tracing::warn!(limited = true, code, action, error, "Failed action");
         }
@@ -433,11 +433,10 @@ impl Delivery<'_> {
     }
 
     async fn dead_letter(&self, batch: usize, event: usize, reason: &str) {
-        self.cx.metrics.events_rejected.add(1);
         if let Some(event) = self.events.get(batch).and_then(|events| events.get(event)) {
-            self.cx.dead_letters.write(event, reason).await;
+            self.cx.bury(event, reason).await;
         } else if let Some(payload) = self.payloads.get(batch) {
-            self.cx.dead_letters.write(&payload.remains_of(event), reason).await;
+            self.cx.bury(&payload.remains_of(event), reason).await;
         }
     }
 }
@@ -451,8 +450,7 @@ pub(super) async fn refuse(
     refusal: &Refusal,
 ) {
     counts.dead_letters.add(1);
-    cx.metrics.events_rejected.add(1);
-    cx.dead_letters.write(event, &reason(action, refusal.status, &refusal.error)).await;
+    cx.bury(event, &reason(action, refusal.status, &refusal.error)).await;
 }
 
 fn reason(action: &str, code: u16, error: &str) -> String {

@@ -189,7 +189,7 @@ async fn documents_that_can_never_be_taken_are_dead_letters() {
     let metrics = &output.context.metrics;
     assert_eq!(count(metrics, &["documents", "dlq_routed"]), 3);
     assert_eq!(count(metrics, &["documents", "non_retryable_failures"]), 2);
-    assert_eq!(metrics.events_rejected.get(), 5);
+    assert_eq!(metrics.events_dead_lettered.get() + metrics.events_dropped.get(), 5);
 }
 
 #[tokio::test]

@@ -52,7 +52,44 @@ pub(super) fn order(left: Option<ValueRef<'_>>, right: Option<ValueRef<'_>>) -> 
         (Some(a), Some(b)) => order_numbers(a, b),
         (Some(_), None) => None,
     };
-    answer.ok_or(Unanswered::Order { left: kind(left), right: kind(right) })
+    answer.ok_or_else(|| Unanswered::Order {
+        left: kind(left),
+        right: kind(right),
+        in_java: format!(
+            "Unexpected conditional input combination of '{}' (left) and '{}' (right)",
+            java_text(left),
+            java_text(right)
+        )
+        .into(),
+    })
+}
+
+/// A value longer than this, in bytes, is cut where an error shows it.
+const SHOWN_BYTES_MAX: usize = 1024;
+
+/// Java's class and text of a value.
+fn java_text(value: Option<ValueRef<'_>>) -> String {
+    let class = match value {
+        None | Some(ValueRef::Null) => "org.jruby.RubyNil",
+        Some(ValueRef::Bool(_)) => "org.jruby.RubyBoolean",
+        Some(ValueRef::Int(_)) => "org.jruby.RubyFixnum",
+        Some(ValueRef::BigInt(_)) => "org.jruby.RubyBignum",
+        Some(ValueRef::Float(_)) => "org.jruby.RubyFloat",
+        Some(ValueRef::Decimal(_)) => "org.jruby.ext.bigdecimal.RubyBigDecimal",
+        Some(ValueRef::Timestamp(_)) => "org.logstash.ext.JrubyTimestampExtLibrary$RubyTimestamp",
+        Some(ValueRef::Str(_)) => "org.jruby.RubyString",
+        Some(ValueRef::Array(_)) => "org.logstash.ConvertedList",
+        Some(ValueRef::Object(_)) => "org.logstash.ConvertedMap",
+    };
+    let mut text = format!("class {class}:");
+    if let Some(value) = value.filter(|value| !value.is_null()) {
+        value.write_java(&mut text);
+    }
+    if text.len() > SHOWN_BYTES_MAX {
+        text.truncate(text.floor_char_boundary(SHOWN_BYTES_MAX));
+        text.push('…');
+    }
+    text
 }
 
 /// `None` unless both are numbers.

@@ -235,7 +235,7 @@ async fn filters_alone_start_and_are_at_their_end() {
 #[tokio::test(start_paused = true)]
 async fn events_without_an_answer_reach_the_dead_letter_queue() {
     let grave = Arc::<crate::pipe::Grave>::default();
-    let settings = Settings { dead_letter_conditions: true, ..settings() };
+    let settings = Settings { has_dead_letter_queue: true, ..settings() };
     let text = "input { source { name => dlq_in } } filter { if [n] > 1 { mark { with => '.' } } } output { sink { name => dlq_out } }";
     let pipeline =
         try_start(built_on(&Bus::default(), "main", text), settings, Arc::clone(&grave)).await.unwrap();
@@ -243,7 +243,8 @@ async fn events_without_an_answer_reach_the_dead_letter_queue() {
     probe("dlq_in").push(&["a"], Some(tracker.issue(1).await));
     assert_eq!(tracker.next_settled().await, Some(1));
     let buried = grave.0.lock().unwrap().clone();
-    let reason = "condition evaluation error, a missing field and a number cannot be put in order";
+    let reason = "condition evaluation error, Unexpected conditional input combination of \
+        'class org.jruby.RubyNil:' (left) and 'class org.jruby.RubyFixnum:1' (right)";
     assert_eq!(buried, [("a".to_owned(), reason.to_owned())]);
     let counts = pipeline.ledger().counts();
     assert_eq!((counts.dead_lettered, counts.accepted, counts.dropped), (1, 0, 0));

@@ -165,7 +165,8 @@ fn or_it_goes_to_the_dead_letter_queue() {
     let outcome = program.run(events);
     let dead: Vec<_> =
         outcome.dead.iter().map(|dead| (message_of(&dead.event), dead.reason.as_str())).collect();
-    let reason = "condition evaluation error, a missing field and a number cannot be put in order";
+    let reason = "condition evaluation error, Unexpected conditional input combination of \
+        'class org.jruby.RubyNil:' (left) and 'class org.jruby.RubyFixnum:1' (right)";
     assert_eq!(dead, [("b".to_owned(), reason), ("c.".to_owned(), reason)]);
     assert_eq!(routed(&outcome), [vec![], vec!["a."]]);
 }

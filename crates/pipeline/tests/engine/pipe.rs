@@ -7,7 +7,7 @@ use ferrostash_pipeline::{
     BuildParts, BuiltPipeline, FailedConditions, Outcome, Pipeline, Program, RunningPipeline, Runtimes,
     Services, Settings, StartFailure, build,
 };
-use ferrostash_plugin::{Bus, DeadLetters, PipelineInfo, Shutdown};
+use ferrostash_plugin::{Buried, Bus, DeadLetters, PipelineInfo, Shutdown};
 use futures::future::BoxFuture;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,9 +18,9 @@ use tokio::runtime::Handle;
 pub(crate) struct Grave(pub(crate) Mutex<Vec<(String, String)>>);
 
 impl DeadLetters for Grave {
-    fn write<'a>(&'a self, event: &'a Event, reason: &'a str) -> BoxFuture<'a, ()> {
+    fn write<'a>(&'a self, event: &'a Event, reason: &'a str) -> BoxFuture<'a, Buried> {
         self.0.lock().unwrap().push((message_of(event), reason.to_owned()));
-        Box::pin(async {})
+        Box::pin(async { Buried::Kept })
     }
 }
 

@@ -44,9 +44,12 @@ pub(super) trait PageFile: Send + Sync {
     fn sync(&self) -> io::Result<()>;
 }
 
+/// Times that a read is tried before the place counts as broken.
+const READ_TRIES_MAX: u32 = 3;
+
 /// Reads until the buffer is full or the file ends.
 pub(super) fn read_fully(file: &dyn PageFile, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
-    let mut done = 0;
+    let (mut done, mut failures) = (0, 0);
     while let Some(rest) = bytes.get_mut(done..)
         && !rest.is_empty()
     {
@@ -54,7 +57,12 @@ pub(super) fn read_fully(file: &dyn PageFile, bytes: &mut [u8], offset: u64) -> 
             Ok(0) => break,
             Ok(count) => done += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Err(error) => {
+                failures += 1;
+                if failures >= READ_TRIES_MAX {
+                    return Err(error);
+                }
+            }
         }
     }
     Ok(done)

@@ -35,6 +35,7 @@ struct Disk {
     syncs: u64,
     fails_sync: u64,
     room: usize,
+    failing_opens: u32,
 }
 
 #[derive(Clone)]
@@ -77,6 +78,11 @@ impl ModelFolder {
     pub(super) fn fail_sync(&self, nth: u64) {
         let mut disk = self.disk();
         disk.fails_sync = disk.syncs + nth;
+    }
+
+    /// So many times no file can be opened.
+    pub(super) fn fail_opens(&self, count: u32) {
+        self.disk().failing_opens = count;
     }
 
     /// Bytes that files may have.
@@ -190,7 +196,11 @@ impl Folder for ModelFolder {
     }
 
     fn open(&self, name: &str, _access: Access) -> io::Result<Arc<dyn PageFile>> {
-        let disk = self.alive()?;
+        let mut disk = self.alive()?;
+        if disk.failing_opens > 0 {
+            disk.failing_opens -= 1;
+            return Err(io::Error::other("too many open files"));
+        }
         let inode = *disk.names.get(name).ok_or(ErrorKind::NotFound)?;
         Ok(Arc::new(ModelFile { folder: self.clone(), inode }))
     }

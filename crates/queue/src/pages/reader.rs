@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
 use super::damage::Damage;
-use super::format::FLAG_ZSTD;
+use super::folder::PageFile;
+use super::format::{FLAG_ZSTD, page_name};
 use super::scan::{Item, PageInfo, Walk};
 use super::state::{Shared, Totals};
 use super::survey::open_page;
@@ -18,6 +19,11 @@ use super::survey::open_page;
 const READ_BATCH_BYTES: usize = 1 << 20;
 /// Records that are read ahead.
 const READ_BATCH_RECORDS: usize = 1024;
+
+/// Times that a page is tried to be opened before its records count as lost.
+const OPEN_TRIES_MAX: u32 = 600;
+/// The pause between two of them.
+const OPEN_PAUSE: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 100 });
 
 /// A record that was read back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -201,10 +207,11 @@ fn find_page(shared: &Shared, place: &mut Place, skip_to: u64) -> bool {
         };
         match &mut place.walk {
             Some(walk) if walk.page() == info.page => walk.extend(info.bytes, upper, upper_events),
-            _ => match open_page(&*shared.folder, info.page) {
+            _ => match open_patiently(shared, info.page) {
                 Ok(file) => {
                     place.walk = Some(Walk::new(file, &shared.id, &info, upper, upper_events));
                 }
+                Err(_) if shared.state().ended => return false,
                 Err(error) => {
                     unreadable(shared, place, &info, upper, &error);
                     continue;
@@ -212,6 +219,26 @@ fn find_page(shared: &Shared, place: &mut Place, skip_to: u64) -> bool {
             },
         }
         return true;
+    }
+}
+
+/// Opens a page, also when the process has no file to spare just now.
+fn open_patiently(shared: &Shared, page: u64) -> std::io::Result<Arc<dyn PageFile>> {
+    let mut tries = 0;
+    loop {
+        match open_page(&*shared.folder, page) {
+            Err(error)
+                if error.kind() != ErrorKind::NotFound && tries < OPEN_TRIES_MAX && !shared.state().ended =>
+            {
+                if tries == 0 {
+                    let path = shared.folder.path().join(page_name(page));
+                    tracing::warn!(target: "logstash.queue", path = %path.display(), "the page can't be opened, and is tried again: {error}");
+                }
+                tries += 1;
+                std::thread::sleep(OPEN_PAUSE);
+            }
+            outcome => return outcome,
+        }
     }
 }
 

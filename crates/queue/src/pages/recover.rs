@@ -119,7 +119,8 @@ pub(super) fn recover(folder: &dyn Folder) -> Result<Recovered, OpenError> {
     };
     let turn = survey.checkpoint.map_or(0, |(_, place)| 1 - place);
     let mut checkpoints = Checkpoints::new(last, turn);
-    if !checkpoints_whole || is_new {
+    let stale = checkpoint.is_some_and(|checkpoint| (checkpoint.acked, checkpoint.next) != (acked, end.next));
+    if !checkpoints_whole || is_new || stale {
         // Both are there from now on, so that no later one needs room on the disk.
         let count = if checkpoint.is_none() { 2 } else { 1 };
         for _ in 0..count {
@@ -290,8 +291,8 @@ impl Ending {
     fn lost(&self, page: u64, from: u64, to: u64) -> Damage {
         let records = self.found.max(self.acked)..self.next;
         let events = self.next_events.saturating_sub(self.found_events);
-        // How many of them were in acked records, nobody knows.
-        let events = (self.acked <= self.found).then_some(events);
+        // How many were in acked records, nobody knows.
+        let events = (self.inside.is_some() && self.acked <= self.found).then_some(events);
         Damage { page, from, to, reason: "the end of the queue is missing", records, events }
     }
 }

@@ -34,6 +34,8 @@ pub(super) struct Walk {
     upper_events: Option<u64>,
     buffer: Vec<u8>,
     buffer_offset: u64,
+    /// Give the data as they are stored.
+    as_stored: bool,
 }
 
 /// A page as it is known before it is read.
@@ -93,7 +95,14 @@ impl Walk {
             upper_events,
             buffer: Vec::new(),
             buffer_offset: 0,
+            as_stored: false,
         }
+    }
+
+    /// Data that can be decompressed are given as they are stored.
+    pub(super) fn unexpanded(mut self) -> Walk {
+        self.as_stored = true;
+        self
     }
 
     pub(super) fn page(&self) -> u64 {
@@ -273,8 +282,11 @@ impl Walk {
             return Err("the checksum of a record is wrong");
         }
         if header.flags & FLAG_ZSTD != 0 {
-            data = Compression::expand(&data, header.raw as usize)
+            let expanded = Compression::expand(&data, header.raw as usize)
                 .map_err(|_| "a record can't be decompressed")?;
+            if !self.as_stored {
+                data = expanded;
+            }
         }
         Ok(data)
     }

@@ -68,6 +68,8 @@ pub(super) struct State {
     pub(super) blocked: Option<Blocked>,
     /// The acks of the last checkpoint.
     pub(super) checkpointed: u64,
+    /// The writer sleeps until it is woken.
+    pub(super) writer_sleeps: bool,
 }
 
 /// Why the disk takes nothing.
@@ -189,6 +191,7 @@ impl State {
             wants_room: false,
             blocked: None,
             checkpointed: acked,
+            writer_sleeps: false,
         }
     }
 
@@ -376,7 +379,8 @@ impl Shared {
             let state = self.state();
             let due = u64::from(self.options.checkpoint_acks);
             let checkpoint_due = due > 0 && state.acks.prefix - state.checkpointed >= due;
-            (checkpoint_due || state.acked_pages() > 0, state.wants_room)
+            let sleeps = state.writer_sleeps && state.acks.prefix != state.checkpointed;
+            (checkpoint_due || sleeps || state.acked_pages() > 0, state.wants_room)
         };
         if wake_writer {
             self.work.notify_one();

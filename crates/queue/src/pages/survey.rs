@@ -78,6 +78,15 @@ fn is_of_logstash(name: &str) -> bool {
         || name == ".queue-version"
 }
 
+/// Whether a folder has files of a queue, ours or Logstash's.
+#[must_use]
+pub fn is_queue(dir: &std::path::Path) -> bool {
+    let names = super::folder::DiskFolder::new(dir).list("").unwrap_or_default();
+    names.iter().any(|(name, _)| {
+        page_number(name).is_some() || SLOT_NAMES.contains(&name.as_str()) || is_of_logstash(name)
+    })
+}
+
 /// What most files say; a single stray file decides nothing.
 fn identity(pages: &[PageSeen], slots: [Slot; 2]) -> Option<QueueId> {
     let of_pages = pages.iter().filter_map(|page| page.header.as_ref().ok()).map(|header| header.id);
@@ -117,7 +126,6 @@ pub(super) struct Inside {
     pub(super) next_events: u64,
     /// Where the last intact record ends.
     pub(super) intact_bytes: u64,
-    pub(super) records: u64,
     pub(super) damage: Vec<super::Damage>,
 }
 
@@ -144,24 +152,16 @@ pub(super) fn page_info(folder: &dyn Folder, id: &QueueId, seen: &PageSeen) -> i
 pub(super) fn look_inside(folder: &dyn Folder, id: &QueueId, seen: &PageSeen) -> io::Result<Option<Inside>> {
     let Some(info) = page_info(folder, id, seen)? else { return Ok(None) };
     let mut walk = Walk::new(open_page(folder, seen.page)?, id, &info, u64::MAX, None);
-    let (mut records, mut damage) = (0, Vec::new());
+    let mut damage = Vec::new();
     loop {
         match walk.next(0) {
-            Item::Record { .. } => records += 1,
             Item::Damage(found) => damage.push(found),
-            Item::Passed | Item::Lost { .. } => {}
+            Item::Record { .. } | Item::Passed | Item::Lost { .. } => {}
             Item::End { intact_bytes } => {
                 let next_events = walk.expected_events.or(info.first_events).unwrap_or(0);
                 let next = walk.expected;
                 let found = next > info.first;
-                return Ok(found.then_some(Inside {
-                    info,
-                    next,
-                    next_events,
-                    intact_bytes,
-                    records,
-                    damage,
-                }));
+                return Ok(found.then_some(Inside { info, next, next_events, intact_bytes, damage }));
             }
         }
     }

@@ -17,12 +17,12 @@ use super::state::{Blocked, Pending, Shared, Totals};
 use crate::crash::crash_point;
 
 #[cfg(not(test))]
-use super::{DISK_PROBE_INTERVAL, IDLE_CHECKPOINT_DELAY};
+use super::{CHECKPOINT_DELAY_MAX, DISK_PROBE_INTERVAL};
 /// Tests don't wait.
 #[cfg(test)]
 const DISK_PROBE_INTERVAL: Duration = Duration::from_millis(5);
 #[cfg(test)]
-const IDLE_CHECKPOINT_DELAY: Duration = Duration::from_millis(20);
+const CHECKPOINT_DELAY_MAX: Duration = Duration::from_millis(20);
 
 pub(super) struct Writer {
     shared: Arc<Shared>,
@@ -32,6 +32,8 @@ pub(super) struct Writer {
     next_page: u64,
     /// When the disk is tried again.
     probe_at: Instant,
+    /// Since when there is something that no checkpoint has.
+    stale_since: Option<Instant>,
     /// When a checkpoint may be written again after one failed.
     checkpoint_at: Instant,
     /// Held until the end.
@@ -74,7 +76,16 @@ impl Writer {
         lock: Option<File>,
     ) -> Writer {
         let now = Instant::now();
-        Writer { shared, checkpoints, head: None, next_page, probe_at: now, checkpoint_at: now, _lock: lock }
+        Writer {
+            shared,
+            checkpoints,
+            head: None,
+            next_page,
+            probe_at: now,
+            stale_since: None,
+            checkpoint_at: now,
+            _lock: lock,
+        }
     }
 
     /// Works until the queue is closed.
@@ -96,11 +107,11 @@ impl Writer {
         drop(self);
     }
 
-    fn wait(&self) -> Work {
+    fn wait(&mut self) -> Work {
         let mut state = self.shared.state();
-        let idle_since = Instant::now();
         loop {
             let now = Instant::now();
+            state.writer_sleeps = false;
             let stop = state.stopping;
             let waits = !state.pending.is_empty();
             let write = waits && (state.blocked.is_none() || stop || now >= self.probe_at);
@@ -108,23 +119,30 @@ impl Writer {
             let acks = state.acks.prefix.saturating_sub(state.checkpointed);
             let stale = state.acks.prefix != self.checkpoints.last.acked
                 || state.durable != self.checkpoints.last.next;
-            let idle_at = (idle_since + IDLE_CHECKPOINT_DELAY).max(self.checkpoint_at);
+            let since = *self.stale_since.get_or_insert(now);
+            let stale_at = (since + CHECKPOINT_DELAY_MAX).max(self.checkpoint_at);
+            if !stale {
+                self.stale_since = None;
+            }
             let wanted = (due > 0 && acks >= due) || state.acked_pages() > 0;
-            let tidy = (wanted && now >= self.checkpoint_at) || (stale && now >= idle_at);
+            let tidy = (wanted && now >= self.checkpoint_at) || (stale && now >= stale_at);
             if write || tidy || stop {
                 return Work { write, tidy, stop };
             }
             let times = [
                 waits.then_some(self.probe_at),
                 wanted.then_some(self.checkpoint_at),
-                stale.then_some(idle_at),
+                stale.then_some(stale_at),
             ];
             state = match times.into_iter().flatten().min() {
                 Some(time) => {
                     let wait = self.shared.work.wait_timeout(state, time.saturating_duration_since(now));
                     wait.unwrap_or_else(std::sync::PoisonError::into_inner).0
                 }
-                None => self.shared.work.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner),
+                None => {
+                    state.writer_sleeps = true;
+                    self.shared.work.wait(state).unwrap_or_else(std::sync::PoisonError::into_inner)
+                }
             };
         }
     }
@@ -327,6 +345,7 @@ impl Writer {
         }
         match self.checkpoints.write(&*self.shared.folder, acked, durable, events) {
             Ok(()) => {
+                self.stale_since = None;
                 Totals::add(&self.shared.totals.checkpoints, 1);
                 self.shared.state().checkpointed = acked;
                 true

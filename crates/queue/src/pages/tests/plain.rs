@@ -194,3 +194,12 @@ fn files_are_for_the_owner_only() {
     assert_eq!(files.len(), 4, "{files:?}");
     assert!(files.iter().all(|file| mode(file) == 0o600), "{files:?}");
 }
+
+#[test]
+fn acks_become_durable_without_any_further_work() {
+    let (folder, _) = filled(options(), 10, 10);
+    let (queue, _) = open(&folder, PageOptions { checkpoint_acks: 0, ..options() });
+    wait_until("a checkpoint", || queue.shared.state().writer_sleeps);
+    queue.ack(1);
+    wait_until("the checkpoint of the ack", || queue.shared.state().checkpointed == 2);
+}
