@@ -3,12 +3,12 @@
 //! A reload reads, parses and builds the new configuration completely before it touches the old pipeline, so a mistake in
 //! a file never stops what runs.
 
-use crate::dead_letters::{self, Dropped, Kept};
+use crate::dead_letters::{self, Kept};
 use crate::generation::{Draft, Invalid, Workshop, engine_settings};
 use crate::settings::{Inputs, PipelineSettings, Settings};
 use ferrostash_event::Timestamp;
 use ferrostash_pipeline::{Budget, EndReason, Pipeline, RunningPipeline, Runtimes, Services, StartFailure};
-use ferrostash_plugin::{Counter, Shutdown};
+use ferrostash_plugin::{Counter, Dropped, Shutdown};
 use ferrostash_queue::dead_letter_queue::DeadLetterQueue;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::signal::unix::{Signal, SignalKind, signal};

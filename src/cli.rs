@@ -10,6 +10,7 @@ use clap::builder::{NonEmptyStringValueParser, StringValueParser, ValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use crate::dlq_command::{self, DlqCommand};
 use crate::queue_command::{self, QueueCommand};
 use crate::settings::{Flag, nearest};
 
@@ -28,13 +29,14 @@ pub const VERSION: &str = concat!("ferrostash ", env!("CARGO_PKG_VERSION"), " (L
 pub const SHORT_USAGE: &str = "usage:
   ferrostash -f CONFIG_PATH [-t] [-r] [-w COUNT] [-l LOG]
   ferrostash -e CONFIG_STR [-t] [--log.level fatal|error|warn|info|debug|trace] [-w COUNT] [-l LOG]
+  ferrostash dlq list|show|purge|replay
   ferrostash queue check|repair [--path.queue DIR] [PIPELINE_ID]
   ferrostash -V
   ferrostash --help
 ";
 
 /// What to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Run, or with `-t` check the configuration, with these settings from the flags.
     Run {
@@ -43,6 +45,8 @@ pub enum Action {
         /// What to warn about once logging is up.
         warnings: Vec<String>,
     },
+    /// Look into dead letter queues, replay or purge them.
+    Dlq(DlqCommand),
     /// Look after queues.
     Queue(QueueCommand),
     /// Print this and leave with [`exit::OK`]: version or help.
@@ -127,6 +131,7 @@ static FLAGS: &[FlagDef] = &[
     switch(None, "pipeline.unsafe_shutdown", "Stop without waiting for events in flight"),
     value(None, "pipeline.ecs_compatibility", "STRING", "Field names of plugins: disabled, v1 or v8"),
     value(None, "path.data", "PATH", "Folder for state that outlives a run"),
+    value(None, "path.dead_letter_queue", "PATH", "Folder of the dead letter queues (default: in path.data)"),
     value(Some('p'), "path.plugins", "PATH", "Refused: there are no Ruby plugins here"),
     value(Some('l'), "path.logs", "PATH", "Folder for a log file beside standard output"),
     value(None, "log.level", "LEVEL", "fatal, error, warn, info, debug or trace"),
@@ -220,6 +225,9 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Action, Us
     if arguments.next_if(|first| first == "queue").is_some() {
         return queue_command::parse(arguments.collect()).map(Action::Queue);
     }
+    if arguments.next_if(|first| first == "dlq").is_some() {
+        return dlq_command::parse(arguments);
+    }
     let matches = match command().try_get_matches_from(arguments) {
         Ok(matches) => matches,
         Err(error) if error.kind() == ErrorKind::DisplayHelp => return Ok(Action::Print(error.to_string())),
@@ -294,7 +302,7 @@ fn old_levels(matches: &ArgMatches, warnings: &mut Vec<String>) -> Vec<(usize, F
 
 fn unknown_command(word: &str) -> UsageError {
     let hint = match word {
-        "plugin" | "keystore" | "dlq" => format!("the command `{word}` is not built yet"),
+        "plugin" | "keystore" => format!("the command `{word}` is not built yet"),
         _ => format!("to run a configuration, write: ferrostash -f {word}"),
     };
     UsageError { message: format!("Unknown command '{word}'"), hint: Some(hint) }

@@ -1,4 +1,4 @@
-//! Where events go that a plugin can never use: the dead letter queue of their pipeline, or nowhere, with a warning.
+//! Where events go that a plugin can never use, where they are kept: the dead letter queue of their pipeline.
 
 use crate::settings::{DeadLetterQueueSettings, StoragePolicy};
 use ferrostash_event::Event;
@@ -50,26 +50,5 @@ impl DeadLetters for Kept {
     fn of_plugin(&self, plugin_type: &str, plugin_id: &str) -> Option<Arc<dyn DeadLetters>> {
         let queue = Arc::clone(&self.queue);
         Some(Arc::new(Kept { queue, plugin_type: plugin_type.to_owned(), plugin_id: plugin_id.to_owned() }))
-    }
-}
-
-/// Drops events with a warning, as Logstash does with its dead letter queue off.
-pub(crate) struct Dropped;
-
-impl DeadLetters for Dropped {
-    fn write<'a>(&'a self, event: &'a Event, reason: &'a str) -> BoxFuture<'a, Buried> {
-        let timestamp = event.timestamp().map(|timestamp| timestamp.to_string());
-        tracing::warn!(
-            target: "logstash.deadletterqueue",
-            limited = true,
-            reason,
-            event_timestamp = timestamp.as_deref(),
-            "an event can't be delivered and is dropped"
-        );
-        Box::pin(async { Buried::Dropped })
-    }
-
-    fn keeps_events(&self) -> bool {
-        false
     }
 }

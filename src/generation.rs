@@ -55,6 +55,12 @@ impl Draft {
         &self.conf.hash
     }
 
+    /// The same without its inputs.
+    pub(crate) fn without_inputs(mut self) -> Draft {
+        self.conf.inputs.clear();
+        self
+    }
+
     /// Makes all plugins. Nothing is opened yet. Warnings are returned with what was built.
     pub(crate) fn build(mut self, workshop: &Workshop) -> Result<(BuiltPipeline, Vec<String>), Invalid> {
         if self.settings.is_ordered() && self.settings.worker_count() > 1 {

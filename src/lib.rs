@@ -7,6 +7,7 @@ mod api;
 pub mod cli;
 mod data_dir;
 mod dead_letters;
+mod dlq_command;
 mod generation;
 pub mod logging;
 pub mod plugins;
@@ -42,6 +43,7 @@ pub fn run(
         }
         Ok(Action::Queue(command)) => queue_command::run(command, texts(env)),
         Ok(Action::Run { flags, warnings }) => start(Inputs { flags, env: texts(env).collect() }, &warnings),
+        Ok(Action::Dlq(command)) => dlq_command::run(command, texts(env).collect()),
         Err(error) => failed(&error),
     }
 }
@@ -72,16 +74,20 @@ fn start(inputs: Inputs, warnings: &[String]) -> ExitCode {
     for warning in pipelines.warnings {
         tracing::warn!(target: "logstash.config.source.multilocal", "{}", warning.one_line());
     }
-    let workshop = Workshop {
-        registry: plugins::registry(),
-        bus: Bus::default(),
-        vars: inputs.variables(),
-        path_data: settings.value.path_data.clone(),
-        host: host_name(),
-    };
+    let workshop = workshop(&settings.value, &inputs);
     match settings.value.test_and_exit {
         true => test(&pipelines.value, &workshop),
         false => serve(settings.value, inputs, pipelines.value, workshop),
+    }
+}
+
+fn workshop(settings: &Settings, inputs: &Inputs) -> Workshop {
+    Workshop {
+        registry: plugins::registry(),
+        bus: Bus::default(),
+        vars: inputs.variables(),
+        path_data: settings.path_data.clone(),
+        host: host_name(),
     }
 }
 

@@ -13,6 +13,7 @@ mod api;
 mod bad_input;
 mod check;
 mod cli;
+mod dead_letter_queue;
 mod elasticsearch;
 mod harness;
 mod queue;

@@ -119,6 +119,9 @@ pub struct CommonOutput {
     /// How events become bytes; the plugin's own default when absent.
     #[option(default_text = "plain")]
     pub codec: Option<CodecConf>,
+    /// Whether events that can never be delivered go to the dead letter queue; where there is one and this is absent, they do.
+    /// `false` drops them with a warning. Not an option of Logstash.
+    pub dead_letter_queue: Option<Spanned<bool>>,
     /// Without effect.
     #[option(kind = "any", deprecated = "This parameter will be ignored.")]
     pub workers: Option<ConfValue>,

@@ -110,8 +110,9 @@ impl<'a> Builder<'a> {
     fn output(&mut self, block: &PluginBlock) -> Option<OutputPart> {
         let built = self.make(block)?;
         match built.maker {
-            Maker::Output { factory, enable_metric } => {
-                Some(OutputPart { part: part(block, built.id, built.metrics, enable_metric), factory })
+            Maker::Output { factory, keeps_dead_letters, enable_metric } => {
+                let part = part(block, built.id, built.metrics, enable_metric);
+                Some(OutputPart { part, factory, keeps_dead_letters })
             }
             _ => None,
         }

@@ -72,6 +72,8 @@ pub struct OutputPart {
     pub part: Part,
     /// Makes its instances.
     pub factory: Arc<dyn OutputFactory>,
+    /// Whether events that it can never deliver are kept, where the pipeline can.
+    pub keeps_dead_letters: bool,
 }
 
 /// A plugin, or plugins under conditions.

@@ -12,7 +12,7 @@ use crate::rate_limit::RateLimit;
 use crate::settings::{OnDisk, Runtimes, Services, Settings};
 use crate::spill::Spill;
 use crate::worker::{Shop, Worker};
-use ferrostash_plugin::{EventQueue, InputContext, OutputContext, Shutdown};
+use ferrostash_plugin::{DeadLetters, Dropped, EventQueue, InputContext, OutputContext, Shutdown};
 use ferrostash_queue::{EventPages, Feed, MemoryQueue};
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -244,11 +244,12 @@ impl Starting {
         let (mut queues, mut tasks) = (Vec::new(), Vec::new());
         // One output alone has nobody to hold up.
         let on_disk = self.settings.spill.clone().filter(|_| parts.len() > 1);
-        for OutputPart { part, factory } in parts {
+        for OutputPart { part, factory, keeps_dead_letters } in parts {
             let settings = &self.settings;
             let counts = Arc::<OutputCounts>::default();
             let spill = on_disk.as_ref().map(|OnDisk { dir, pages }| {
-                let (dir, cx) = (dir.join(file_name(&part.id)), self.output_context(&part));
+                let (dir, cx) =
+                    (dir.join(file_name(&part.id)), self.output_context(&part, keeps_dead_letters));
                 Spill::new(dir, *pages, Arc::clone(&counts), cx, Arc::clone(&part.id))
             });
             if let Some(spill) = &spill
@@ -271,7 +272,7 @@ impl Starting {
                     part: part.clone(),
                     output: factory.for_worker(),
                     factory: Arc::clone(&factory),
-                    cx: self.output_context(&part),
+                    cx: self.output_context(&part, keeps_dead_letters),
                     items: items.clone(),
                     state: Arc::clone(&self.state),
                     warnings: RateLimit::default(),
@@ -288,9 +289,12 @@ impl Starting {
         Ok((queues, tasks))
     }
 
-    fn output_context(&self, part: &Part) -> OutputContext {
+    fn output_context(&self, part: &Part, keeps_dead_letters: bool) -> OutputContext {
         let shared = &self.services.dead_letters;
-        let own = shared.of_plugin(&part.name, &part.id);
+        let own = match keeps_dead_letters {
+            true => shared.of_plugin(&part.name, &part.id),
+            false => Some(Arc::new(Dropped) as Arc<dyn DeadLetters>),
+        };
         OutputContext {
             shutdown: self.shutdown.clone(),
             metrics: Arc::clone(&part.metrics),

@@ -113,6 +113,8 @@ pub enum Maker {
     Output {
         /// Gives each worker its instance.
         factory: Arc<dyn OutputFactory>,
+        /// Whether events that it can never deliver are kept, where the pipeline can.
+        keeps_dead_letters: bool,
         /// `enable_metric`.
         enable_metric: bool,
     },
@@ -204,8 +206,13 @@ fn make_output<O: OutputPlugin>(block: &PluginBlock, cx: &mut BuildContext<'_>) 
     let (common, options) = common.zip(options).ok_or(Refused)?;
     cx.set_ecs(common.ecs_compatibility)?;
     let codec = cx.codec(&common.codec.clone().unwrap_or_else(|| CodecConf::named(O::CODEC)))?;
-    let factory = O::build(options, codec, cx)?;
-    Ok(Maker::Output { factory: Arc::new(Instances(factory)), enable_metric: common.enable_metric })
+    // Where there is a queue and nothing is said, they are kept.
+    let keeps_dead_letters = match &common.dead_letter_queue {
+        None => true,
+        option => cx.sends_failures(option.as_ref())?,
+    };
+    let factory = Arc::new(Instances(O::build(options, codec, cx)?));
+    Ok(Maker::Output { factory, keeps_dead_letters, enable_metric: common.enable_metric })
 }
 
 /// Gives each worker its instance of an output.

@@ -40,8 +40,8 @@ pub use input::{Chunk, EventQueue, Input, InputContext, InputError, QueueClosed,
 pub use line_chunk::{LINE_CHUNK_BYTES, LineBuffers, LineChunk};
 pub use metrics::{CUSTOM_METRICS_MAX, Counter, CustomMetric, MetricKind, PluginMetrics, Tally, Time};
 pub use output::{
-    Account, BatchEncoder, Buried, DeadLetters, Encoded, FilteredBatch, Output, OutputBatch, OutputContext,
-    OutputError, OutputFactory, Share,
+    Account, BatchEncoder, Buried, DeadLetters, Dropped, Encoded, FilteredBatch, Output, OutputBatch,
+    OutputContext, OutputError, OutputFactory, Share,
 };
 pub use raw_lines::{LineMaker, Lines, RawLines};
 pub use shutdown::Shutdown;

@@ -346,6 +346,28 @@ pub trait DeadLetters: Send + Sync {
     }
 }
 
+/// Drops events with a warning, as Logstash does with its dead letter queue off.
+#[derive(Clone, Copy, Debug)]
+pub struct Dropped;
+
+impl DeadLetters for Dropped {
+    fn write<'a>(&'a self, event: &'a Event, reason: &'a str) -> BoxFuture<'a, Buried> {
+        let timestamp = event.timestamp().map(|timestamp| timestamp.to_string());
+        tracing::warn!(
+            target: "logstash.deadletterqueue",
+            limited = true,
+            reason,
+            event_timestamp = timestamp.as_deref(),
+            "an event can't be delivered and is dropped"
+        );
+        Box::pin(async { Buried::Dropped })
+    }
+
+    fn keeps_events(&self) -> bool {
+        false
+    }
+}
+
 /// Why a write did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum OutputError {
