@@ -22,6 +22,7 @@ pub(super) fn drain(inputs: &Inputs, pipeline: &str) -> Result<String, String> {
         return Err(format!("there is no queue in {}", dir.display()));
     }
     pipeline_settings.queue.kind = QueueType::Persisted;
+    pipeline_settings.queue.drain = true;
     logging::init(&settings.log).map_err(|error| format!("could not start logging: {error}"))?;
     let workshop = crate::workshop(&settings, inputs);
     let draft = Draft::read(&pipeline_settings, &workshop.vars).without_inputs();

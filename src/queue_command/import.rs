@@ -32,7 +32,10 @@ pub(super) async fn import(root: &Path, pipeline: &str, from: Option<&Path>) -> 
 async fn in_place(dir: &Path) -> Result<String, String> {
     let (part, done) = (beside(dir, PART), beside(dir, DONE));
     if done.exists() {
-        return Err(format!("{} is there: a queue was taken over before. Move it away first.", done.display()));
+        return Err(format!(
+            "{} is there: a queue was taken over before. Move it away first.",
+            done.display()
+        ));
     }
     // What an earlier try left is incomplete.
     match std::fs::remove_dir_all(&part) {
@@ -92,4 +95,3 @@ fn beside(dir: &Path, mark: &str) -> PathBuf {
     name.push(mark);
     name.into()
 }
-

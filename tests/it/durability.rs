@@ -1,15 +1,16 @@
 //! What is never lost: processes that are killed, queues on disk, outputs that are blocked.
 
-use std::io::Write;
+use std::collections::HashSet;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ferrostash_doubles::Elasticsearch;
 use flate2::read::GzDecoder;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::harness::{Ferrostash, Start, json_lines, root};
+use crate::harness::{Ferrostash, PATIENCE, Start, json_lines, root};
 
 /// Waits of the output that tests can afford.
 const QUICK: &str = "retry_initial_interval => 0.05 retry_max_interval => 0.5 resurrect_delay => 0.1 \
@@ -128,16 +129,33 @@ fn a_process_that_is_killed_twenty_times_loses_and_repeats_nothing() {
 #[test]
 fn a_process_that_dies_at_any_named_point_loses_nothing() {
     let points = [
-        "page.create.before", "page.create.after", "record.write.before", "record.write.after", "record.sync.after",
-        "page.seal.before", "page.seal.after", "page.delete.before", "page.delete.after", "checkpoint.write.before",
-        "checkpoint.write.after", "checkpoint.sync.after", "sincedb.write.before", "sincedb.write.after",
+        "page.create.before",
+        "page.create.after",
+        "record.write.before",
+        "record.write.after",
+        "record.sync.after",
+        "page.seal.before",
+        "page.seal.after",
+        "page.delete.before",
+        "page.delete.after",
+        "checkpoint.write.before",
+        "checkpoint.write.after",
+        "checkpoint.sync.after",
+        "sincedb.write.before",
+        "sincedb.write.after",
         "sincedb.rename.after",
     ];
     let (place, cluster) = (Place::new(), Elasticsearch::start());
     let output = format!("output {{ elasticsearch {{ hosts => '{}' {QUICK} }} }}", cluster.url());
     let config = format!("{} {output}", place.input());
     // Pages so small that they are sealed and deleted all the time.
-    let settings = ["queue.type=persisted", "queue.page_capacity=32kb", "queue.max_bytes=10mb"];
+    let settings = [
+        "queue.type=persisted",
+        "queue.page_capacity=32kb",
+        "queue.max_bytes=10mb",
+        "queue.checkpoint.acks=4",
+        "pipeline.batch.size=5",
+    ];
     let (mut count, mut crashes) = (0, 0);
     for point in points {
         for time in [1, 3] {
@@ -147,11 +165,7 @@ fn a_process_that_dies_at_any_named_point_loses_nothing() {
             let start = place.pipeline(&settings, &config).env("FERROSTASH_CRASH_AT", &armed);
             let mut process = start.start();
             // A point may be passed less often than that.
-            let ended = process.wait(|process| {
-                let delivered = cluster.documents().len() >= count;
-                (delivered || process.ask("/").is_none() && process.has_ended()).then(|| process.has_ended())
-            });
-            crashes += usize::from(ended);
+            crashes += usize::from(process.died_before(|| cluster.documents().len() >= count));
             process.kill();
         }
     }
@@ -162,6 +176,46 @@ fn a_process_that_dies_at_any_named_point_loses_nothing() {
     process.stop();
     assert_eq!(lost_and_repeated(&cluster, &all), (Vec::new(), 0));
     assert!(crashes >= points.len(), "only {crashes} crashes: the test is void");
+}
+
+/// The same for the dead letter queue: an input is told only what is on disk.
+#[test]
+fn a_process_that_dies_at_any_named_point_keeps_every_dead_letter() {
+    let points =
+        ["dlq.write.before", "dlq.write.after", "dlq.sync.after", "dlq.seal.before", "dlq.seal.after"];
+    let place = Place::new();
+    // A text is no number: each event is a dead letter.
+    let config =
+        format!("{} filter {{ if [message] > 5 {{ drop {{}} }} }} output {{ null {{}} }}", place.input());
+    let settings = ["dead_letter_queue.enable=true", "dead_letter_queue.flush_interval=1000"];
+    let queue = place.path("data/dead_letter_queue/main");
+    let (mut count, mut crashes) = (0, 0);
+    for point in points {
+        place.append(count, LINES_EACH);
+        count += LINES_EACH;
+        let mut process = place.pipeline(&settings, &config).env("FERROSTASH_CRASH_AT", point).start();
+        let begun = Instant::now();
+        // Segments are sealed after a second.
+        crashes += usize::from(process.died_before(|| begun.elapsed() > Duration::from_secs(5)));
+        process.kill();
+    }
+    let process = place.pipeline(&settings, &config).start();
+    let all = lines(count);
+    let shown = || {
+        let shown = Start::plain(&["dlq", "show", "main", "--path.data"]).arg(place.path("data")).finish();
+        let text = &shown.stdout;
+        let found: HashSet<&str> = text
+            .match_indices("line ")
+            .filter_map(|(at, _)| text.get(at..at + "line 000000".len()))
+            .collect();
+        all.iter().filter(|line| !found.contains(line.as_str())).count()
+    };
+    let begun = Instant::now();
+    while shown() > 0 {
+        assert!(begun.elapsed() < PATIENCE, "{} letters are missing in {}", shown(), queue.display());
+    }
+    process.stop();
+    assert_eq!(crashes, points.len(), "the test is void");
 }
 
 /// Reliability test 11: one of two clusters takes nothing, also over a restart.
@@ -203,11 +257,15 @@ fn an_output_that_is_blocked_holds_up_nobody_and_gets_everything_later() {
 #[test]
 fn a_queue_of_logstash_is_taken_over_checked_and_drained() {
     let place = Place::new();
-    let (fixture, queue) = (root().join("tests/fixtures/logstash/persisted-queue"), place.path("data/queue/main"));
+    let (fixture, queue) =
+        (root().join("tests/fixtures/logstash/persisted-queue"), place.path("data/queue/main"));
     unpack(&fixture, &queue);
     let config = place.path("drain.conf");
     let out = place.path("out.json");
-    let text = format!("input {{ stdin {{}} }} output {{ file {{ path => '{}' codec => json_lines }} }}", out.display());
+    let text = format!(
+        "input {{ stdin {{}} }} output {{ file {{ path => '{}' codec => json_lines }} }}",
+        out.display()
+    );
     std::fs::write(&config, text).unwrap();
     let run = |arguments: &[&str]| {
         let mut start = Start::plain(&["queue"]);
@@ -221,21 +279,27 @@ fn a_queue_of_logstash_is_taken_over_checked_and_drained() {
     let refused = place.pipeline(&["queue.type=persisted"], "input { stdin {} } output { null {} }").finish();
     assert!(refused.said().contains("ferrostash queue import"), "{}", refused.said());
     let imported = run(&["import"]);
-    assert!(imported.status.success(), "{}", imported.said());
+    assert!(imported.code == Some(0), "{}", imported.said());
     assert!(imported.said().contains("600 events were taken over"), "{}", imported.said());
     assert!(place.path("data/queue/main.logstash").join("checkpoint.head").exists());
     let checked = run(&["check"]);
-    assert!(checked.status.success() && checked.said().contains("600"), "{}", checked.said());
+    assert!(checked.code == Some(0) && checked.said().contains("600"), "{}", checked.said());
     let drained = run(&["drain", "-f", &config]);
-    assert!(drained.status.success(), "{}", drained.said());
+    assert!(drained.code == Some(0), "{}", drained.said());
     assert!(drained.said().contains("600 events were taken out, 0 are left"), "{}", drained.said());
     let again = run(&["drain", "-f", &config]);
     assert!(again.said().contains("0 events were taken out, 0 are left"), "{}", again.said());
 
-    let recorded = GzDecoder::new(std::fs::File::open(fixture.join("events.json.gz")).unwrap());
-    let recorded: Vec<Value> = serde_json::from_reader(recorded).unwrap();
-    let key = |event: &Value| event["message"].to_string();
-    let mut recorded: Vec<String> = recorded.iter().map(key).collect();
+    let mut recorded = String::new();
+    let mut packed = GzDecoder::new(std::fs::File::open(fixture.join("events.json.gz")).unwrap());
+    packed.read_to_string(&mut recorded).unwrap();
+    // `_metadata` is what the recording made of `@metadata`.
+    let key = |event: &Value| {
+        let mut event = event.clone();
+        event.as_object_mut().unwrap().remove("_metadata");
+        event.to_string()
+    };
+    let mut recorded: Vec<String> = json_lines(&recorded).iter().map(key).collect();
     let mut written: Vec<String> =
         json_lines(&std::fs::read_to_string(out).unwrap()).iter().map(key).collect();
     recorded.sort();

@@ -194,6 +194,24 @@ impl Ferrostash {
         }
     }
 
+    /// Waits until it has died, or `done` holds; whether it has died.
+    ///
+    /// # Panics
+    /// After [`PATIENCE`], with all it has said.
+    pub(crate) fn died_before(&mut self, mut done: impl FnMut() -> bool) -> bool {
+        let start = Instant::now();
+        loop {
+            if self.child.try_wait().unwrap().is_some() {
+                return true;
+            }
+            if done() {
+                return false;
+            }
+            assert!(start.elapsed() < PATIENCE, "waited in vain; {}", self.report());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Waits until it accepts connections on `port`, and gives one.
     pub(crate) fn connect(&mut self, port: u16) -> TcpStream {
         self.wait(|_| TcpStream::connect(("127.0.0.1", port)).ok())

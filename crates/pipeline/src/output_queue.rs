@@ -179,20 +179,18 @@ impl OutputQueue {
     }
 
     /// Puts a batch in, or gives it back where there is no room now.
-    pub(crate) fn try_send(&self, mut item: Item) -> Result<(), Item> {
+    pub(crate) fn try_send(&self, mut item: Item) -> Option<Item> {
         if self.is_spilling() {
-            return Err(item);
+            return Some(item);
         }
         item.ticket.place = self.room.try_take(&item.batch);
         if item.ticket.place.is_none() {
-            return Err(item);
+            return Some(item);
         }
         self.encode(&mut item);
-        self.items.try_send(item).map_err(|refused| {
-            let mut item = refused.into_inner();
-            item.ticket.place = None;
-            item
-        })
+        let mut item = self.items.try_send(item).err()?.into_inner();
+        item.ticket.place = None;
+        Some(item)
     }
 
     /// Puts a batch in, waiting for room; where that takes too long it goes to the spill, if there is one. The batch is
@@ -207,7 +205,7 @@ impl OutputQueue {
         }
         match item.batch.has_events() && spill.is_active() {
             true => {
-                if let Err(item) = spill.put(item).await {
+                if let Some(item) = spill.put(item).await {
                     self.send_into_memory(item).await;
                 }
             }

@@ -136,7 +136,10 @@ impl Pipeline {
         services: Services,
         shutdown: Shutdown,
     ) -> Result<RunningPipeline, StartFailure> {
-        built.check_start()?;
+        // A queue that is to be drained needs nothing in front of it.
+        if settings.persisted.as_ref().is_none_or(|persisted| !persisted.drain) {
+            built.check_start()?;
+        }
         let span = tracing::info_span!("pipeline", pipeline.id = &*built.id);
         let io = runtimes.io.clone();
         let starting = Starting::new(built, settings, runtimes, services, shutdown);

@@ -143,11 +143,11 @@ impl Spill {
     }
 
     /// Writes a batch, waiting for room; gives it back where the disk is not used any more.
-    pub(crate) async fn put(&self, item: Item) -> Result<(), Item> {
+    pub(crate) async fn put(&self, item: Item) -> Option<Item> {
         let appending = {
             // Under the lock of the one who ends it.
             let mut state = self.state();
-            let Some(pages) = self.pages.get().filter(|_| self.is_active()) else { return Err(item) };
+            let Some(pages) = self.pages.get().filter(|_| self.is_active()) else { return Some(item) };
             state.appending += 1;
             Appending { spill: self, pages: Arc::clone(pages) }
         };
@@ -163,7 +163,7 @@ impl Spill {
             // A share that is dropped is abandoned.
             Err(PagesClosed) => drop(share),
         }
-        Ok(())
+        None
     }
 
     /// Events that cannot be written to disk can't be kept for the output either.

@@ -308,7 +308,7 @@ impl Shop {
             let flight = Some(Arc::clone(&flight));
             let item = Item::new(batch, Arc::clone(&shared), flight, output.counts());
             output.counts().offered.add(item.batch.len() as u64);
-            waiting.extend(output.try_send(item).err().map(|item| (output, item)));
+            waiting.extend(output.try_send(item).map(|item| (output, item)));
         }
         drop((flight, shared, batch));
         if waiting.is_empty() {

@@ -11,6 +11,7 @@
 //! record was last confirmed; where the file system does not tell when a file was created, its path has to be the same.
 
 use super::identity::{FileId, Key, Stat};
+use ferrostash_queue::crash::crash_point;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
@@ -273,13 +274,17 @@ fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
 }
 
 fn write_new(path: &Path, new: &Path, text: &[u8]) -> io::Result<()> {
+    crash_point("sincedb.write.before");
     let mut file = File::create(new)?;
     if let Ok(old) = std::fs::metadata(path) {
         file.set_permissions(old.permissions())?;
     }
     file.write_all(text)?;
+    crash_point("sincedb.write.after");
     file.sync_all()?;
-    std::fs::rename(new, path)
+    std::fs::rename(new, path)?;
+    crash_point("sincedb.rename.after");
+    Ok(())
 }
 
 fn overwrite(path: &Path, text: &[u8]) -> io::Result<()> {

@@ -4,6 +4,7 @@ use super::lock::{LockError, QueueLock};
 use super::records::{self, RECORD_BYTES_MAX, VERSION};
 use super::segments::{DELETED_NOTE, Segment, path_of, segments, sync_dir, total_bytes};
 use super::writer::QueueStats;
+use crate::crash::crash_point;
 use ferrostash_event::Timestamp;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
@@ -152,7 +153,12 @@ impl Store {
         }
         self.head()?;
         let (Some(head), pending) = (&mut self.head, &mut self.pending) else { return Ok(()) };
-        let written = head.file.write_all_at(pending, head.bytes).and_then(|()| head.file.sync_data());
+        crash_point("dlq.write.before");
+        let written = head.file.write_all_at(pending, head.bytes).and_then(|()| {
+            crash_point("dlq.write.after");
+            head.file.sync_data()
+        });
+        crash_point("dlq.sync.after");
         if let Err(error) = written {
             // Half a record would be taken for a damaged one.
             let _ = head.file.set_len(head.bytes);
@@ -186,7 +192,9 @@ impl Store {
         self.commit()?;
         let Some(head) = &self.head else { return Ok(()) };
         let number = head.number;
+        crash_point("dlq.seal.before");
         fs::rename(path_of(self.dir(), number, false), path_of(self.dir(), number, true))?;
+        crash_point("dlq.seal.after");
         self.head = None;
         sync_dir(self.dir())
     }
