@@ -179,6 +179,7 @@ impl OutputQueue {
     }
 
     /// Puts a batch in, or gives it back where there is no room now.
+    #[expect(clippy::result_large_err, reason = "what does not fit is the batch itself, moved once")]
     pub(crate) fn try_send(&self, mut item: Item) -> Result<(), Item> {
         if self.is_spilling() {
             return Err(item);
