@@ -1,10 +1,12 @@
 //! The accounts: every event is counted once on each side.
 
-use ferrostash_pipeline::{LedgerCounts, OutputQueueGauges, Part};
+use ferrostash_pipeline::{OutputQueueGauges, Part, RunningPipeline};
 use serde_json::{Value, json};
 
-/// The account of a pipeline. `received + recovered + created` is the sum of the rest, but for what is in the queue.
-pub(super) fn pipeline(counts: LedgerCounts) -> Value {
+/// The account of a pipeline. `received + recovered + created` is the sum of the rest.
+pub(super) fn pipeline(running: &RunningPipeline) -> Value {
+    let counts = running.ledger().counts();
+    let queued = counts.queued + running.queue().events() as u64;
     json!({
         "received": counts.received,
         "recovered": counts.recovered,
@@ -14,6 +16,7 @@ pub(super) fn pipeline(counts: LedgerCounts) -> Value {
         "dropped_by_rule": counts.dropped,
         "abandoned": counts.abandoned,
         "in_flight": counts.in_flight,
+        "queued": queued,
     })
 }
 

@@ -59,7 +59,7 @@ pub(super) fn pipeline(managed: &Managed) -> Value {
             "duration_in_millis": counts.duration.millis(),
             "queue_push_duration_in_millis": counts.queue_push_duration.millis(),
         },
-        "ledger": ledger::pipeline(counts.counts()),
+        "ledger": ledger::pipeline(running),
         "plugins": {
             "inputs": stats.inputs.iter().map(input).collect::<Vec<_>>(),
             "codecs": [],

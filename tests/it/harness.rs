@@ -309,6 +309,7 @@ impl Ferrostash {
         }
         let code = self.child.wait().unwrap().code();
         look();
+        assert!(!self.report().contains("The ledger is not balanced"), "{}", self.report());
         Finished { code, stdout: self.stdout.all(), stderr: self.stderr.all() }
     }
 }

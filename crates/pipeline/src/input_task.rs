@@ -83,9 +83,9 @@ impl EventQueue for CountedQueue {
 }
 
 /// Events on their way into the queue; those that never arrive are abandoned.
-struct Pushing<'a> {
-    ledger: &'a Ledger,
-    events: u64,
+pub(crate) struct Pushing<'a> {
+    pub(crate) ledger: &'a Ledger,
+    pub(crate) events: u64,
 }
 
 impl Drop for Pushing<'_> {

@@ -1,7 +1,7 @@
 //! Every event counted once on each side.
 //!
-//! At rest `received + recovered + created = accepted + dropped + dead_lettered + abandoned`; while events move, the
-//! difference is in the queue or in flight. For each output `offered + recovered = settled + abandoned`; the difference
+//! At rest `received + recovered + created = accepted + dropped + dead_lettered + abandoned + queued`; while events move, the
+//! difference is in flight. For each output `offered + recovered = settled + abandoned`; the difference
 //! waits for it, in memory or on disk.
 
 use ferrostash_plugin::{Account, Counter, Time};
@@ -14,6 +14,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct Ledger {
     /// Events that inputs pushed; counted before a push may have to wait.
     pub received: Counter,
+    /// Events that are in the persisted queue and have not been taken from it since they were received. Those in a queue
+    /// in memory are counted there.
+    pub queued: Counter,
     /// Events that workers took through the filters.
     pub filtered: Counter,
     /// Events behind the filters: what outputs were offered.
@@ -53,6 +56,16 @@ pub struct LedgerCounts {
     pub dead_lettered: u64,
     pub abandoned: u64,
     pub in_flight: u64,
+    pub queued: u64,
+}
+
+impl LedgerCounts {
+    /// Whether both sides are equal, once nothing moves and no queue in memory holds anything.
+    pub fn is_balanced(&self) -> bool {
+        let came = self.received + self.recovered + self.created;
+        let went = self.accepted + self.dropped + self.dead_lettered + self.abandoned;
+        came == went + self.in_flight + self.queued
+    }
 }
 
 impl Ledger {
@@ -69,6 +82,7 @@ impl Ledger {
             dead_lettered: self.dead_lettered.get(),
             abandoned: self.abandoned.get(),
             in_flight: self.in_flight.get(),
+            queued: self.queued.get(),
         }
     }
 }

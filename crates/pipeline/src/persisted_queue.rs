@@ -1,5 +1,6 @@
 //! `queue.type: persisted`: events are on disk before their input is told so, and go to the workers from there.
 
+use crate::input_task::Pushing;
 use crate::ledger::Ledger;
 use ferrostash_plugin::{Buried, Chunk, DeadLetters, EventQueue, QueueClosed, Share, Shutdown};
 use ferrostash_queue::{EventPages, Fed, Feed, MemoryQueue};
@@ -27,8 +28,10 @@ impl EventQueue for PersistedQueue {
             let made = catch_unwind(AssertUnwindSafe(|| chunk.into_events()));
             let events = made.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             let count = events.len() as u64;
-            let refused = self.pages.append(events, &share).await.map_err(|_| QueueClosed)?;
-            self.ledger.received.add(count);
+            let mut queueing = Queueing::new(&self.ledger, count);
+            let mut kept = |events: usize| queueing.events -= events as u64;
+            let refused = self.pages.append(events, &share, &mut kept).await.map_err(|_| QueueClosed)?;
+            queueing.refused();
             for (event, reason) in refused {
                 let counter = match self.dead_letters.write(&event, &reason).await {
                     Buried::Kept => &self.ledger.dead_lettered,
@@ -40,6 +43,33 @@ impl EventQueue for PersistedQueue {
             self.ledger.queue_push_duration.add(before.elapsed());
             Ok(())
         })
+    }
+}
+
+/// Events on their way to the disk; those that never arrive are abandoned.
+struct Queueing<'a> {
+    ledger: &'a Ledger,
+    events: u64,
+}
+
+impl<'a> Queueing<'a> {
+    fn new(ledger: &'a Ledger, events: u64) -> Self {
+        // Before they are written, since the way to the workers is short.
+        ledger.received.add(events);
+        ledger.queued.add(events);
+        Queueing { ledger, events }
+    }
+
+    /// What has not arrived was refused.
+    fn refused(mut self) {
+        self.ledger.queued.subtract(std::mem::take(&mut self.events));
+    }
+}
+
+impl Drop for Queueing<'_> {
+    fn drop(&mut self) {
+        self.ledger.queued.subtract(self.events);
+        self.ledger.abandoned.add(self.events);
     }
 }
 
@@ -68,17 +98,20 @@ impl Feeder {
             };
             match fed {
                 Fed::Events { number, events, ack } => {
-                    if number < self.first_new {
-                        self.ledger.recovered.add(events.len() as u64);
+                    match number < self.first_new {
+                        true => self.ledger.recovered.add(events.len() as u64),
+                        false => self.ledger.queued.subtract(events.len() as u64),
                     }
                     self.first_new = self.first_new.max(number + 1);
+                    let mut pushing = Pushing { ledger: &self.ledger, events: events.len() as u64 };
                     let push = self.memory.push(Chunk::new(events, vec![ack]));
                     tokio::select! {
                         biased;
-                        _ = push => {}
+                        pushed = push => if pushed.is_ok() { pushing.events = 0 },
                         () = self.shutdown.stopping(), if !self.drain => return feed,
                         () = self.shutdown.abandoned() => return feed,
                     }
+                    drop(pushing);
                     feed.settle();
                 }
                 Fed::GivenUp => {

@@ -481,6 +481,10 @@ impl Run {
         alarm.abort();
         let reason = self.shop.state.end_reason();
         let counts = self.shop.ledger.counts();
+        // Workers that never end keep their events.
+        if !counts.is_balanced() {
+            tracing::error!(?counts, "The ledger is not balanced.");
+        }
         if counts.abandoned > 0 {
             tracing::warn!(events = counts.abandoned, "The pipeline ended before everything was delivered.");
         }
@@ -588,6 +592,7 @@ impl RunningPipeline {
     pub async fn wait(&self) -> EndReason {
         let mut ended = self.ended.clone();
         let reason = ended.wait_for(Option::is_some).await.ok().and_then(|reason| reason.clone());
+        debug_assert!(reason.is_none() || self.ledger.counts().is_balanced(), "{:?}", self.ledger.counts());
         // Without a reason the runtime was shut down under it.
         reason.unwrap_or(EndReason::Stopped)
     }

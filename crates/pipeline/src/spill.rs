@@ -155,7 +155,7 @@ impl Spill {
         let events: Vec<Event> = batch.events().cloned().collect();
         let share = ticket.move_to_disk();
         drop(batch);
-        match appending.pages.append(events, &share).await {
+        match appending.pages.append(events, &share, &mut |_| ()).await {
             Ok(refused) => {
                 self.refuse(refused).await;
                 share.settle();

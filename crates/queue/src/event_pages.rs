@@ -49,7 +49,8 @@ impl EventPages {
     }
 
     /// Writes events, waiting for room; shares of `owed` are settled once they are safe on the disk, and abandoned if they
-    /// never will be. Gives back the events that cannot be kept, with the reason.
+    /// never will be. Calls `kept` with the number of events that were written, each time. Gives back the events that cannot
+    /// be kept, with the reason.
     ///
     /// # Errors
     /// [`PagesClosed`]; not all was written.
@@ -57,25 +58,28 @@ impl EventPages {
         &self,
         events: Vec<Event>,
         owed: &Share,
+        kept: &mut (dyn FnMut(usize) + Send),
     ) -> Result<Vec<(Event, String)>, PagesClosed> {
         let mut refused = Vec::new();
         let mut events = events.into_iter().peekable();
         while events.peek().is_some() {
             let mut writer = WireWriter::new(Vec::new());
-            let (mut kept, mut bytes) = (Vec::new(), 0);
+            let (mut together, mut bytes) = (Vec::new(), 0);
             while writer.byte_size() < RECORD_BYTES
                 && let Some(event) = events.next()
             {
                 match writer.push(&event) {
                     Ok(()) => {
                         bytes += event.byte_size();
-                        kept.push(event);
+                        together.push(event);
                     }
                     Err(error) => refused.push((event, error.to_string())),
                 }
             }
-            if !kept.is_empty() {
-                self.append_record(writer.finish(), (kept, bytes), owed.another(), &mut refused).await?;
+            if !together.is_empty() {
+                let (count, before) = (together.len(), refused.len());
+                self.append_record(writer.finish(), (together, bytes), owed.another(), &mut refused).await?;
+                kept(count - (refused.len() - before));
             }
         }
         Ok(refused)

@@ -50,11 +50,7 @@ async fn all_settled(tracker: &mut AckTracker<usize>) {
 
 fn assert_balanced(pipeline: &RunningPipeline) {
     let counts = pipeline.ledger().counts();
-    let (left, right) = (
-        counts.received + counts.recovered + counts.created,
-        counts.accepted + counts.dropped + counts.dead_lettered + counts.abandoned,
-    );
-    assert_eq!((left, counts.in_flight), (right, 0), "{counts:?}");
+    assert!(counts.is_balanced() && counts.in_flight == 0, "{counts:?}");
     for output in pipeline.output_queues() {
         let counts = output.counts();
         let on_disk = output.spill().and_then(|spill| spill.stats()).map_or(0, |stats| stats.events);
