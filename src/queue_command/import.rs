@@ -69,7 +69,9 @@ async fn into_queue(from: &Path, to: &Path) -> Result<String, String> {
         }
         count += events.len();
         let share = Share::new(Arc::from([]));
-        refused.extend(target.append(events, &share, &mut |_| ()).await.map_err(|error| error.to_string())?);
+        refused.extend(
+            target.append(events.iter(), &share, &mut |_| ()).await.map_err(|error| error.to_string())?,
+        );
         share.settle();
     }
     target.close();

@@ -30,7 +30,8 @@ impl EventQueue for PersistedQueue {
             let count = events.len() as u64;
             let mut queueing = Queueing::new(&self.ledger, count);
             let mut kept = |events: usize| queueing.events -= events as u64;
-            let refused = self.pages.append(events, &share, &mut kept).await.map_err(|_| QueueClosed)?;
+            let refused =
+                self.pages.append(events.iter(), &share, &mut kept).await.map_err(|_| QueueClosed)?;
             queueing.refused();
             for (event, reason) in refused {
                 let counter = match self.dead_letters.write(&event, &reason).await {
@@ -97,14 +98,15 @@ impl Feeder {
                 fed = feed.next() => fed,
             };
             match fed {
-                Fed::Events { number, events, ack } => {
+                Fed::Events { number, record, ack } => {
+                    let events = record.len() as u64;
                     match number < self.first_new {
-                        true => self.ledger.recovered.add(events.len() as u64),
-                        false => self.ledger.queued.subtract(events.len() as u64),
+                        true => self.ledger.recovered.add(events),
+                        false => self.ledger.queued.subtract(events),
                     }
                     self.first_new = self.first_new.max(number + 1);
-                    let mut pushing = Pushing { ledger: &self.ledger, events: events.len() as u64 };
-                    let push = self.memory.push(Chunk::new(events, vec![ack]));
+                    let mut pushing = Pushing { ledger: &self.ledger, events };
+                    let push = self.memory.push_record(record, ack);
                     tokio::select! {
                         biased;
                         pushed = push => if pushed.is_ok() { pushing.events = 0 },

@@ -152,10 +152,10 @@ impl Spill {
             Appending { spill: self, pages: Arc::clone(pages) }
         };
         let Item { batch, ticket } = item;
-        let events: Vec<Event> = batch.events().cloned().collect();
         let share = ticket.move_to_disk();
+        let appended = appending.pages.append(batch.events(), &share, &mut |_| ()).await;
         drop(batch);
-        match appending.pages.append(events, &share, &mut |_| ()).await {
+        match appended {
             Ok(refused) => {
                 self.refuse(refused).await;
                 share.settle();
@@ -202,7 +202,8 @@ impl Spill {
                 () = tokio::time::sleep(LOOK_EVERY) => continue,
             };
             match fed {
-                Fed::Events { events, ack, .. } => {
+                Fed::Events { record, ack, .. } => {
+                    let events = record.into_events();
                     let selection = Selection::all(events.len());
                     let batch = Arc::new(FilteredBatch::new(events, vec![ack.clone()]));
                     let item =

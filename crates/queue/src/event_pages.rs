@@ -1,19 +1,23 @@
 //! Events on disk: what the persisted queue and the spill of an output share.
 //!
-//! Events go to a [`PageQueue`] as records, and the newest of them also stay in memory, in a bounded number of bytes: whoever
-//! keeps up with the writer never reads from the disk. Whoever does not finds the rest there.
+//! Events go to a [`PageQueue`] as records, and the newest records also stay in memory, in a bounded number of bytes: whoever
+//! keeps up with the writer never reads from the disk. Whoever does not finds the rest there. Events are made of a record
+//! where they are filtered, so that they are born and die on one thread.
 
 use crate::pages::{Lost, OpenError, PageOptions, PageQueue, PageStats, Reader, Record, Recovery};
-use ferrostash_event::{Event, WireError, WireReader, WireWriter};
+use bytes::Bytes;
+use ferrostash_event::{Event, WireReader, WireWriter};
 use ferrostash_plugin::{Ack, AckTracker, Share};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-/// Events of a chunk beyond this weight, in bytes, go into a record of their own.
-const RECORD_BYTES: usize = 1 << 20;
-/// What the newest events may weigh in memory, in bytes.
+/// Events of a chunk beyond this weight, in bytes, go into a record of their own: the events of one fit in a cache.
+const RECORD_BYTES: usize = 128 << 10;
+/// Room for a record and its last event, in bytes.
+const RECORD_ROOM: usize = RECORD_BYTES + RECORD_BYTES / 8;
+/// What the newest records may weigh in memory, in bytes.
 const RECENT_BYTES_MAX: usize = 4 << 20;
 
 /// A queue of events on disk, for many writers and one [`Feed`].
@@ -23,13 +27,53 @@ pub struct EventPages {
     news: Notify,
 }
 
-/// The newest records, of which the events are still there.
+/// The newest records.
 #[derive(Default)]
 struct Recent {
-    records: BTreeMap<u64, (Vec<Event>, usize)>,
+    records: BTreeMap<u64, EventRecord>,
     bytes: usize,
     /// The number of the record that is wanted next.
     next: u64,
+}
+
+/// Some events as they are on disk.
+#[derive(Clone, Debug)]
+pub struct EventRecord {
+    bytes: Bytes,
+    events: usize,
+}
+
+impl EventRecord {
+    /// Number of events.
+    pub fn len(&self) -> usize {
+        self.events
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.events == 0
+    }
+
+    /// What it weighs, in bytes.
+    pub fn byte_size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The events.
+    pub fn into_events(self) -> Vec<Event> {
+        let mut events = Vec::with_capacity(self.events);
+        let read = WireReader::new(&self.bytes).and_then(|mut reader| {
+            while let Some(event) = reader.next_event()? {
+                events.push(event);
+            }
+            Ok(())
+        });
+        if let Err(error) = read {
+            // Its checksum was right: it was written so.
+            tracing::error!(%error, missing = self.events - events.len(), "events of the queue can't be read");
+        }
+        events
+    }
 }
 
 /// Nothing can be written any more.
@@ -54,57 +98,54 @@ impl EventPages {
     ///
     /// # Errors
     /// [`PagesClosed`]; not all was written.
-    pub async fn append(
+    pub async fn append<'e>(
         &self,
-        events: Vec<Event>,
+        events: impl Iterator<Item = &'e Event> + Send,
         owed: &Share,
         kept: &mut (dyn FnMut(usize) + Send),
     ) -> Result<Vec<(Event, String)>, PagesClosed> {
         let mut refused = Vec::new();
-        let mut events = events.into_iter().peekable();
+        let mut events = events.peekable();
         while events.peek().is_some() {
-            let mut writer = WireWriter::new(Vec::new());
-            let (mut together, mut bytes) = (Vec::new(), 0);
+            let mut writer = WireWriter::new(Vec::with_capacity(RECORD_ROOM));
+            let mut count = 0;
+            let mut last = None;
             while writer.byte_size() < RECORD_BYTES
                 && let Some(event) = events.next()
             {
-                match writer.push(&event) {
+                match writer.push(event) {
                     Ok(()) => {
-                        bytes += event.byte_size();
-                        together.push(event);
+                        count += 1;
+                        last = Some(event);
                     }
-                    Err(error) => refused.push((event, error.to_string())),
+                    Err(error) => refused.push((event.clone(), error.to_string())),
                 }
             }
-            if !together.is_empty() {
-                let (count, before) = (together.len(), refused.len());
-                self.append_record(writer.finish(), (together, bytes), owed.another(), &mut refused).await?;
-                kept(count - (refused.len() - before));
+            let Some(last) = last else { continue };
+            let mut bytes = writer.finish();
+            if bytes.len() < RECORD_ROOM / 2 {
+                bytes.shrink_to_fit();
             }
+            // Only one event alone can be too large.
+            if let (1, Err(error)) = (count, self.pages.check_size(bytes.len())) {
+                refused.push((last.clone(), error.to_string()));
+                continue;
+            }
+            self.append_record(EventRecord { bytes: bytes.into(), events: count }, owed.another()).await?;
+            kept(count);
         }
         Ok(refused)
     }
 
-    async fn append_record(
-        &self,
-        record: Vec<u8>,
-        (events, bytes): (Vec<Event>, usize),
-        share: Share,
-        refused: &mut Vec<(Event, String)>,
-    ) -> Result<(), PagesClosed> {
-        // Only one event alone can be too large.
-        if let Err(error) = self.pages.check_size(record.len()) {
-            refused.extend(events.into_iter().map(|event| (event, error.to_string())));
-            return Ok(());
-        }
+    async fn append_record(&self, record: EventRecord, share: Share) -> Result<(), PagesClosed> {
         let on_durable = move |outcome: Result<(), Lost>| match outcome {
             Ok(()) => share.settle(),
             // What is dropped is abandoned.
             Err(Lost { reason }) => tracing::error!(reason, "events could not be kept on the disk"),
         };
-        let count = u32::try_from(events.len()).unwrap_or(u32::MAX);
-        match self.pages.append(record, count, Box::new(on_durable)).await {
-            Ok(number) => self.remember(number, events, bytes),
+        let count = u32::try_from(record.len()).unwrap_or(u32::MAX);
+        match self.pages.append(record.bytes.clone(), count, Box::new(on_durable)).await {
+            Ok(number) => self.remember(number, record),
             Err(error) => {
                 tracing::debug!(%error, "events were not written");
                 return Err(PagesClosed);
@@ -113,12 +154,12 @@ impl EventPages {
         Ok(())
     }
 
-    /// Keeps events in memory while there is room, unless the feed has read them from the disk already.
-    fn remember(&self, number: u64, events: Vec<Event>, bytes: usize) {
+    /// Keeps a record in memory while there is room, unless the feed has read it from the disk already.
+    fn remember(&self, number: u64, record: EventRecord) {
         let mut recent = self.recent();
-        if number >= recent.next && recent.bytes + bytes <= RECENT_BYTES_MAX {
-            recent.bytes += bytes;
-            recent.records.insert(number, (events, bytes));
+        if number >= recent.next && recent.bytes + record.byte_size() <= RECENT_BYTES_MAX {
+            recent.bytes += record.byte_size();
+            recent.records.insert(number, record);
         }
         drop(recent);
         self.news.notify_one();
@@ -151,12 +192,12 @@ impl EventPages {
 }
 
 impl Recent {
-    /// The events of the next record, if they are still in memory.
-    fn take(&mut self) -> Option<(u64, Vec<Event>)> {
-        let (events, bytes) = self.records.remove(&self.next)?;
-        self.bytes -= bytes;
+    /// The next record, if it is still in memory.
+    fn take(&mut self) -> Option<(u64, EventRecord)> {
+        let record = self.records.remove(&self.next)?;
+        self.bytes -= record.byte_size();
         self.next += 1;
-        Some((self.next - 1, events))
+        Some((self.next - 1, record))
     }
 
     /// The record of this number was read from the disk.
@@ -164,7 +205,7 @@ impl Recent {
         self.next = number + 1;
         let later = self.records.split_off(&self.next);
         let passed = std::mem::replace(&mut self.records, later);
-        self.bytes -= passed.values().map(|(_, bytes)| bytes).sum::<usize>();
+        self.bytes -= passed.values().map(EventRecord::byte_size).sum::<usize>();
     }
 }
 
@@ -176,7 +217,7 @@ pub struct Feed {
     /// The numbers of the records that were given out and are not acked yet.
     given: VecDeque<u64>,
     /// What was found and not given out yet.
-    found: Option<(u64, Vec<Event>)>,
+    found: Option<(u64, EventRecord)>,
 }
 
 /// What a [`Feed`] gives.
@@ -186,7 +227,7 @@ pub enum Fed {
         /// The number of their record; those of later records are greater.
         number: u64,
         /// The events, in order.
-        events: Vec<Event>,
+        record: EventRecord,
         /// Says what became of them.
         ack: Ack,
     },
@@ -214,9 +255,9 @@ impl Feed {
     pub async fn next(&mut self) -> Fed {
         while self.found.is_none() {
             let recent = self.queue.recent().take();
-            if let Some((number, events)) = recent {
+            if let Some((number, record)) = recent {
                 self.reader.skip_to(number + 1);
-                self.found = Some((number, events));
+                self.found = Some((number, record));
                 break;
             }
             let waits_for_acks = self.acks.in_flight() > 0 && !self.acks.is_abandoned();
@@ -230,10 +271,13 @@ impl Feed {
                     None => {}
                 },
                 record = self.reader.next() => {
-                    let Some(Record { number, bytes, .. }) = record else { return Fed::End };
+                    let Some(Record { number, bytes, events }) = record else { return Fed::End };
                     self.queue.recent().pass(number);
-                    match read(&bytes) {
-                        Ok(events) => self.found = Some((number, events)),
+                    match WireReader::new(&bytes) {
+                        Ok(_) => {
+                            let record = EventRecord { bytes: bytes.into(), events: events as usize };
+                            self.found = Some((number, record));
+                        }
                         // It stays where it is, and everything behind it.
                         Err(error) => tracing::error!(number, %error, "a record of the queue can't be read"),
                     }
@@ -242,9 +286,9 @@ impl Feed {
         }
         let Some((number, _)) = &self.found else { return Fed::End };
         let ack = self.acks.issue(*number).await;
-        let Some((number, events)) = self.found.take() else { return Fed::End };
+        let Some((number, record)) = self.found.take() else { return Fed::End };
         self.given.push_back(number);
-        Fed::Events { number, events, ack }
+        Fed::Events { number, record, ack }
     }
 
     /// Whether everything that was written so far has been given out.
@@ -282,9 +326,4 @@ impl Feed {
             self.given.pop_front().into_iter().for_each(|number| self.queue.pages.ack(number));
         }
     }
-}
-
-fn read(record: &[u8]) -> Result<Vec<Event>, WireError> {
-    let mut reader = WireReader::new(record)?;
-    std::iter::from_fn(|| reader.next_event().transpose()).collect()
 }

@@ -16,6 +16,6 @@ mod memory_queue;
 pub mod pages;
 
 pub use budget::{Budget, Held};
-pub use event_pages::{EventPages, Fed, Feed, PagesClosed};
+pub use event_pages::{EventPages, EventRecord, Fed, Feed, PagesClosed};
 pub use memory_queue::{Appetite, Busy, MemoryQueue, Portion, Pulled, QUEUE_BYTES_MAX, QUEUE_BYTES_UNIT};
 pub use pages::{Compression, PageOptions, PageQueue, PageStats};

@@ -10,6 +10,7 @@
 //! or the delay has passed.
 
 use crate::budget::{Budget, Held};
+use crate::event_pages::EventRecord;
 use ferrostash_event::Event;
 use ferrostash_plugin::{Ack, Chunk, EventQueue, QueueClosed, RawLines};
 use futures::future::BoxFuture;
@@ -54,9 +55,12 @@ struct Stored {
     bytes: usize,
 }
 
+#[derive(Debug)]
 enum Load {
     Events(std::vec::IntoIter<Event>),
     Lines(RawLines),
+    /// Events as they are on disk; taken as a whole.
+    Record(EventRecord),
 }
 
 impl Load {
@@ -64,6 +68,16 @@ impl Load {
         match self {
             Load::Events(events) => events.len(),
             Load::Lines(lines) => lines.len(),
+            Load::Record(record) => record.len(),
+        }
+    }
+
+    /// What it weighs, in bytes.
+    fn byte_size(&self) -> usize {
+        match self {
+            Load::Events(events) => events.as_slice().iter().map(Event::byte_size).sum(),
+            Load::Lines(lines) => lines.byte_size(),
+            Load::Record(record) => record.byte_size(),
         }
     }
 }
@@ -88,6 +102,8 @@ pub struct Pulled {
     events: std::vec::IntoIter<Event>,
     /// The lines of which the events are still to be made, in the order they came in.
     lines: VecDeque<RawLines>,
+    /// Records of which the events are still to be made.
+    records: VecDeque<EventRecord>,
     /// The acks of their chunks.
     pub acks: Vec<Ack>,
     /// What they draw on the budget, until they are settled.
@@ -121,6 +137,14 @@ impl Pulled {
             return None;
         }
         let events_max = events_max.max(1);
+        while self.events.as_slice().is_empty()
+            && let Some(record) = self.records.pop_front()
+        {
+            let count = record.len();
+            let events = record.into_events();
+            self.count = self.count.saturating_sub(count) + events.len();
+            self.events = events.into_iter();
+        }
         let portion = match self.lines.is_empty() {
             true => Portion::Events(self.events.by_ref().take(events_max).collect()),
             false => Portion::Lines(self.next_lines(events_max, bytes_max)),
@@ -325,17 +349,21 @@ impl MemoryQueue {
         Look::Batch(pulled)
     }
 
-    async fn put(&self, chunk: Chunk) -> Result<(), QueueClosed> {
-        if chunk.is_empty() {
+    /// Puts a record of the queue on disk in, waiting while there is no room; the worker makes the events.
+    ///
+    /// # Errors
+    /// [`QueueClosed`]; the ack was abandoned.
+    pub async fn push_record(&self, record: EventRecord, ack: Ack) -> Result<(), QueueClosed> {
+        self.put(Load::Record(record), vec![ack], false).await
+    }
+
+    async fn put(&self, load: Load, acks: Vec<Ack>, is_relayed: bool) -> Result<(), QueueClosed> {
+        if load.len() == 0 {
             return Ok(());
         }
-        let bytes = match &chunk.lines {
-            Some(lines) => lines.byte_size(),
-            None => chunk.events.iter().map(Event::byte_size).sum(),
-        };
-        let weight = self.room.weigh(chunk.len(), bytes);
-        let is_relayed = chunk.is_relayed;
-        let mut guard = AbandonUnlessDone(Some(chunk));
+        let bytes = load.byte_size();
+        let weight = self.room.weigh(load.len(), bytes);
+        let mut guard = AbandonUnlessDone(Some((load, acks)));
         // The queue's own room first: who waits for it holds nothing that other pipelines could use.
         let taken = self.room.take(weight).await?;
         let held = match is_relayed {
@@ -347,11 +375,9 @@ impl MemoryQueue {
         if state.closed {
             return Err(QueueClosed);
         }
-        if let Some(chunk) = guard.0.take() {
-            state.events += chunk.len();
+        if let Some((load, acks)) = guard.0.take() {
+            state.events += load.len();
             state.bytes += bytes;
-            let Chunk { events, lines, acks, .. } = chunk;
-            let load = lines.map_or_else(|| Load::Events(events.into_iter()), Load::Lines);
             state.chunks.push_back(Stored { load, acks, held, weight, bytes });
             taken.keep();
         }
@@ -371,19 +397,21 @@ enum Look {
 }
 
 /// A push that fails or is given up must not look like one that settled.
-struct AbandonUnlessDone(Option<Chunk>);
+struct AbandonUnlessDone(Option<(Load, Vec<Ack>)>);
 
 impl Drop for AbandonUnlessDone {
     fn drop(&mut self) {
-        if let Some(chunk) = self.0.take() {
-            chunk.abandon();
+        if let Some((_, acks)) = self.0.take() {
+            acks.iter().for_each(Ack::abandon);
         }
     }
 }
 
 impl EventQueue for MemoryQueue {
     fn push(&self, chunk: Chunk) -> BoxFuture<'_, Result<(), QueueClosed>> {
-        Box::pin(self.put(chunk))
+        let Chunk { events, lines, acks, is_relayed } = chunk;
+        let load = lines.map_or_else(|| Load::Events(events.into_iter()), Load::Lines);
+        Box::pin(self.put(load, acks, is_relayed))
     }
 }
 
@@ -406,15 +434,17 @@ impl State {
             && let Some(mut front) = self.chunks.pop_front()
         {
             let other_kind = match front.load {
-                Load::Events(_) => !pulled.lines.is_empty(),
-                Load::Lines(_) => !events.is_empty(),
+                Load::Events(_) => !pulled.lines.is_empty() || !pulled.records.is_empty(),
+                Load::Lines(_) => !events.is_empty() || !pulled.records.is_empty(),
+                Load::Record(_) => !events.is_empty() || !pulled.lines.is_empty(),
             };
             let wanted = events_max - pulled.count;
-            if other_kind {
+            let is_whole = matches!(front.load, Load::Record(_));
+            if other_kind || (is_whole && front.load.len() > wanted && pulled.count > 0) {
                 self.chunks.push_front(front);
                 break;
             }
-            if front.load.len() > wanted {
+            if front.load.len() > wanted && !is_whole {
                 self.bytes -= front.take_part(wanted, &mut pulled, &mut events, &mut freed);
                 self.chunks.push_front(front);
                 break;
@@ -427,6 +457,7 @@ impl State {
             pulled.held.push(front.held);
             match front.load {
                 Load::Lines(lines) => pulled.lines.push_back(lines),
+                Load::Record(record) => pulled.records.push_back(record),
                 // A whole chunk that comes first is handed over as it is, without a copy.
                 Load::Events(chunk) if events.is_empty() => events = chunk.collect(),
                 Load::Events(chunk) => events.extend(chunk),
@@ -459,6 +490,8 @@ impl Stored {
                 pulled.lines.push_back(part);
                 bytes
             }
+            // It is never taken in parts.
+            Load::Record(_) => 0,
         };
         let bytes = bytes.min(self.bytes);
         pulled.count += wanted;

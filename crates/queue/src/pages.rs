@@ -74,6 +74,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+
 pub use check::{PageReport, Report, check, repair};
 pub use compression::Compression;
 pub use damage::{DAMAGED_BYTES_MAX, DAMAGED_DIR, Damage, Damaged};
@@ -316,10 +318,11 @@ impl PageQueue {
     /// The queue is closed, or the record larger than it can ever hold. `on_durable` is not called then.
     pub async fn append(
         &self,
-        record: Vec<u8>,
+        record: impl Into<Bytes>,
         events: u32,
         on_durable: OnDurable,
     ) -> Result<u64, AppendError> {
+        let record = record.into();
         self.check_size(record.len())?;
         let mut record = Some(self.prepare(record, events, on_durable).await?);
         let bytes = record.as_ref().map_or(0, Pending::bytes);
@@ -367,7 +370,7 @@ impl PageQueue {
     /// Compresses and sums up on the caller's thread: there are several of them, and only one writer.
     async fn prepare(
         &self,
-        record: Vec<u8>,
+        record: Bytes,
         events: u32,
         on_durable: OnDurable,
     ) -> Result<Pending, AppendError> {
@@ -376,14 +379,14 @@ impl PageQueue {
         let begin = Instant::now();
         let (data, compressed) = if compression.is_slow() {
             let work = move || match compression.compress(&record) {
-                Some(smaller) => (smaller, true),
+                Some(smaller) => (smaller.into(), true),
                 None => (record, false),
             };
             // A runtime that stops takes no records.
             tokio::task::spawn_blocking(work).await.map_err(|_| AppendError::Closed)?
         } else {
             match compression.compress(&record) {
-                Some(smaller) => (smaller, true),
+                Some(smaller) => (smaller.into(), true),
                 None => (record, false),
             }
         };

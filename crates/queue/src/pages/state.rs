@@ -22,7 +22,7 @@ pub(super) struct Pending {
     /// Bytes as given.
     pub(super) raw: u32,
     pub(super) data_crc: u32,
-    pub(super) data: Vec<u8>,
+    pub(super) data: bytes::Bytes,
     pub(super) on_durable: OnDurable,
 }
 
