@@ -85,8 +85,9 @@ fn status(view: &View) -> &'static str {
     let red = pipelines.iter().any(|p| {
         p.running.health() == Health::Red || matches!(p.running.ended(), Some(EndReason::Crashed(_)))
     });
-    let ended = pipelines.iter().any(|p| p.running.ended().is_some());
-    match (pipelines.is_empty(), red, ended) {
+    let yellow =
+        pipelines.iter().any(|p| p.running.ended().is_some() || p.running.health() == Health::Yellow);
+    match (pipelines.is_empty(), red, yellow) {
         (true, ..) => "unknown",
         (_, true, _) => "red",
         (_, _, true) => "yellow",

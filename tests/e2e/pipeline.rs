@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::harness::{Ferrostash, Start};
+use crate::harness::{Ferrostash, Start, is_balanced};
 
 /// Reads a file of JSON lines, which tests write.
 pub(crate) struct Pipeline {
@@ -74,9 +74,7 @@ pub(crate) fn finish(mut process: Ferrostash, events: u64) {
     let done = |ledger: &Value| number(ledger, "received") >= events && number(ledger, "in_flight") == 0;
     let ledger = process.wait(|process| {
         let ledger = ledger(process).filter(done)?;
-        let settled = ["accepted", "dropped_by_rule", "dead_lettered", "abandoned"];
-        let settled: u64 = settled.iter().map(|side| number(&ledger, side)).sum();
-        (number(&ledger, "received") + number(&ledger, "created") == settled).then_some(ledger)
+        is_balanced(&ledger).then_some(ledger)
     });
     let delivered = (number(&ledger, "received"), number(&ledger, "accepted"));
     assert_eq!(delivered, (events, events), "{ledger}");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::harness::{Ferrostash, Start, free_port};
+use crate::harness::{Ferrostash, Start, free_port, is_balanced};
 
 const EVENTS: u64 = 1_000;
 
@@ -74,9 +74,7 @@ fn the_stats_count_every_event_once() {
     assert_eq!(number(&events["in"]), read);
     assert_eq!(number(&events["out"]), number(&ledger["accepted"]));
     assert_eq!(number(&ledger["dropped_by_rule"]), EVENTS + 1);
-    let sum = ["accepted", "dropped_by_rule", "dead_lettered", "abandoned", "in_flight"];
-    let sum: u64 = sum.iter().map(|name| number(&ledger[name])).sum();
-    assert_eq!(number(&ledger["received"]) + number(&ledger["created"]), sum, "{ledger}");
+    assert!(is_balanced(ledger), "{ledger}");
 
     let plugin = |kind: &str, id: &str| {
         let all = main["plugins"][kind].as_array().unwrap();

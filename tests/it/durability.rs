@@ -10,7 +10,7 @@ use flate2::read::GzDecoder;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::harness::{Ferrostash, PATIENCE, Start, json_lines, root};
+use crate::harness::{Ferrostash, PATIENCE, Start, is_balanced, json_lines, root};
 
 /// Waits of the output that tests can afford.
 const QUICK: &str = "retry_initial_interval => 0.05 retry_max_interval => 0.5 resurrect_delay => 0.1 \
@@ -82,11 +82,7 @@ fn assert_balanced(process: &mut Ferrostash) {
         (stats["ledger"]["in_flight"] == 0 && stats["queue"]["events_count"] == 0).then_some(stats)
     });
     let ledger = &stats["ledger"];
-    assert_eq!(
-        sum(ledger, &["received", "recovered", "created"]),
-        sum(ledger, &["accepted", "dead_lettered", "dropped_by_rule", "abandoned"]),
-        "{ledger}"
-    );
+    assert!(is_balanced(ledger), "{ledger}");
     for output in stats["plugins"]["outputs"].as_array().unwrap() {
         let ledger = &output["ledger"];
         assert_eq!(
@@ -251,6 +247,42 @@ fn an_output_that_is_blocked_holds_up_nobody_and_gets_everything_later() {
     for cluster in [free, blocked] {
         assert_eq!(lost_and_repeated(&cluster, &all), (Vec::new(), 0));
     }
+}
+
+/// Reliability tests 5 and 6 on the whole process: a page with a broken place costs what was there, and is told.
+#[test]
+fn a_damaged_queue_gives_what_is_intact_and_is_not_green() {
+    let (place, cluster) = (Place::new(), Elasticsearch::start());
+    cluster.stop();
+    let output = format!("output {{ elasticsearch {{ hosts => '{}' {QUICK} }} }}", cluster.url());
+    let config = format!("{} {output}", place.input());
+    let settings = ["queue.type=persisted"];
+    place.append(0, 5_000);
+    let mut process = place.pipeline(&settings, &config).start();
+    process.wait(|process| {
+        let stats: Value = serde_json::from_str(&process.ask("/_node/stats/pipelines/main")?.1).ok()?;
+        (stats["pipelines"]["main"]["queue"]["events_count"] == 5_000).then_some(())
+    });
+    assert_eq!(process.json("/")["status"], "green");
+    process.stop();
+    let page = place.path("data/queue/main/1.page");
+    let mut bytes = std::fs::read(&page).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + 16].fill(0xaa);
+    std::fs::write(&page, bytes).unwrap();
+
+    cluster.restart();
+    let mut process = place.pipeline(&settings, &config).start();
+    process.wait(|_| cluster.at_least(3_000));
+    assert_balanced(&mut process);
+    let damaged = stats(&mut process)["queue"]["damaged"]["events"].as_u64().unwrap();
+    assert!((1..2_000).contains(&damaged), "{damaged}");
+    assert_eq!(cluster.documents().len() as u64 + damaged, 5_000);
+    assert_eq!(process.json("/")["status"], "yellow");
+    assert!(std::fs::read_dir(place.path("data/queue/main/damaged")).unwrap().count() > 0);
+    assert_eq!(process.stop().code, Some(0));
+    let (_, repeated) = lost_and_repeated(&cluster, &[]);
+    assert_eq!(repeated, 0);
 }
 
 /// The queue that the real Logstash left behind, taken over and drained.

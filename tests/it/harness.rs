@@ -337,3 +337,10 @@ impl Drop for Ferrostash {
         let _ = self.child.wait();
     }
 }
+
+/// Whether the account of a pipeline has every event once on each side.
+pub(crate) fn is_balanced(ledger: &Value) -> bool {
+    let sum = |sides: &[&str]| sides.iter().map(|side| ledger[*side].as_u64().unwrap()).sum::<u64>();
+    sum(&["received", "recovered", "created"])
+        == sum(&["accepted", "dropped_by_rule", "dead_lettered", "abandoned", "in_flight", "queued"])
+}

@@ -13,7 +13,7 @@ use crate::settings::{OnDisk, Runtimes, Services, Settings};
 use crate::spill::Spill;
 use crate::worker::{Shop, Worker};
 use ferrostash_plugin::{DeadLetters, Dropped, EventQueue, InputContext, OutputContext, Shutdown};
-use ferrostash_queue::{EventPages, Feed, MemoryQueue};
+use ferrostash_queue::{EventPages, Feed, MemoryQueue, PageStats};
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -68,6 +68,8 @@ pub enum EndReason {
 pub enum Health {
     /// As it should be.
     Green,
+    /// It works, and somebody should look: a queue on disk was damaged, or its disk takes nothing.
+    Yellow,
     /// A plugin has panicked since the start.
     Red,
 }
@@ -604,7 +606,13 @@ impl RunningPipeline {
 
     /// How it is.
     pub fn health(&self) -> Health {
-        if self.state.red.load(Ordering::Relaxed) { Health::Red } else { Health::Green }
+        if self.state.red.load(Ordering::Relaxed) {
+            return Health::Red;
+        }
+        let queue = self.pages.iter().map(|pages| pages.stats());
+        let spills = self.output_queues.iter().filter_map(|output| output.spill()?.stats());
+        let is_sick = |stats: PageStats| stats.damaged.any() || stats.is_disk_full || stats.is_disk_failing;
+        if queue.chain(spills).any(is_sick) { Health::Yellow } else { Health::Green }
     }
 
     /// Whether a reload can stop it and start another one.
