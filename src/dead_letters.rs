@@ -1,5 +1,6 @@
 //! Where events go that a plugin can never use, where they are kept: the dead letter queue of their pipeline.
 
+use crate::generation::folder_of;
 use crate::settings::{DeadLetterQueueSettings, StoragePolicy};
 use ferrostash_event::Event;
 use ferrostash_plugin::{Buried, DeadLetters};
@@ -15,7 +16,7 @@ pub(crate) async fn open(
     pipeline_id: &str,
 ) -> Result<DeadLetterQueue, LockError> {
     let store = StoreSettings {
-        dir: settings.path.join(pipeline_id),
+        dir: folder_of(&settings.path, pipeline_id),
         max_bytes: settings.max_bytes,
         segment_bytes_max: SEGMENT_BYTES_MAX,
         storage_policy: match settings.storage_policy {

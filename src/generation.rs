@@ -139,6 +139,15 @@ pub(crate) fn engine_settings(settings: &PipelineSettings, path_data: &Path) -> 
     }
 }
 
+/// The folder of a pipeline below `root`; an id that would lead elsewhere is spelt out.
+pub(crate) fn folder_of(root: &Path, pipeline_id: &str) -> PathBuf {
+    let leads_away = pipeline_id.contains('/') || ["", ".", ".."].contains(&pipeline_id);
+    match leads_away {
+        false => root.join(pipeline_id),
+        true => root.join(pipeline_id.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>()),
+    }
+}
+
 fn persisted(settings: &PipelineSettings) -> Option<Persisted> {
     let queue = &settings.queue;
     if queue.kind == QueueType::Memory {
@@ -156,14 +165,17 @@ fn persisted(settings: &PipelineSettings) -> Option<Persisted> {
         },
         checkpoint_acks: u32::try_from(queue.checkpoint_acks).unwrap_or(u32::MAX),
     };
-    Some(Persisted { on_disk: OnDisk { dir: queue.path.join(&settings.id), pages }, drain: queue.drain })
+    Some(Persisted {
+        on_disk: OnDisk { dir: folder_of(&queue.path, &settings.id), pages },
+        drain: queue.drain,
+    })
 }
 
 fn spill(settings: &PipelineSettings, path_data: &Path) -> Option<OnDisk> {
     let bytes_max = settings.spill_max_bytes;
     let page_bytes_max = SPILL_PAGE_BYTES_MAX.min(bytes_max);
     let pages = PageOptions { page_bytes_max, bytes_max, ..PageOptions::default() };
-    (bytes_max > 0).then(|| OnDisk { dir: path_data.join("spill").join(&settings.id), pages })
+    (bytes_max > 0).then(|| OnDisk { dir: folder_of(&path_data.join("spill"), &settings.id), pages })
 }
 
 fn ecs(setting: EcsCompatibility) -> Ecs {

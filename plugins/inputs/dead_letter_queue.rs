@@ -204,7 +204,7 @@ impl Progress for Consumer {
     }
 
     fn damaged(&mut self, damage: &Damage) {
-        self.damaged.insert(damage.file.clone());
+        self.damaged.insert(damage.sealed_file());
         tracing::warn!(
             file = %damage.file.display(),
             offset = damage.offset,

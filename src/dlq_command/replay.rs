@@ -168,7 +168,7 @@ impl Replay {
     /// Deletes what was read to its end; what can't be read is put aside.
     fn delete(&self, report: &mut Report) {
         let Some(end) = self.feed.position() else { return };
-        let damaged: BTreeSet<&PathBuf> = report.damaged.iter().map(|damage| &damage.file).collect();
+        let damaged: BTreeSet<PathBuf> = report.damaged.iter().map(Damage::sealed_file).collect();
         let delete = || -> std::io::Result<usize> {
             let mut deleted = 0;
             for segment in segments(&self.dir)? {

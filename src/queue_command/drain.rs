@@ -75,10 +75,25 @@ pub(super) fn drain(inputs: &Inputs, pipeline: &str) -> Result<String, String> {
 async fn until_the_end(running: &RunningPipeline) -> EndReason {
     tokio::select! {
         reason = running.wait() => reason,
-        _ = tokio::signal::ctrl_c() => {
-            running.stop();
+        () = signalled() => {
+            running.abandon();
             running.wait().await
         }
+    }
+}
+
+/// SIGINT or SIGTERM.
+async fn signalled() {
+    let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).ok();
+    let term = async {
+        match &mut term {
+            Some(term) => drop(term.recv().await),
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = term => {}
     }
 }
 

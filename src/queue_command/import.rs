@@ -31,6 +31,11 @@ pub(super) async fn import(root: &Path, pipeline: &str, from: Option<&Path>) -> 
 /// The folder is Logstash's: its name changes once its events are safe in a new one.
 async fn in_place(dir: &Path) -> Result<String, String> {
     let (part, done) = (beside(dir, PART), beside(dir, DONE));
+    if done.exists() && part.exists() && !dir.exists() {
+        // It ended between the two names.
+        return rename(&part, dir)
+            .map(|()| format!("{}: the events that were taken over before\n", dir.display()));
+    }
     if done.exists() {
         return Err(format!(
             "{} is there: a queue was taken over before. Move it away first.",
@@ -44,14 +49,15 @@ async fn in_place(dir: &Path) -> Result<String, String> {
         Err(error) => return Err(format!("{}: {error}", part.display())),
     }
     let mut said = into_queue(dir, &part).await?;
-    let rename = |from: &Path, to: &Path| {
-        let problem = |error| format!("{} can't be renamed to {}: {error}", from.display(), to.display());
-        std::fs::rename(from, to).map_err(problem)
-    };
     rename(dir, &done)?;
     rename(&part, dir)?;
     let _ = writeln!(said, "  Logstash's files are in {} and can be deleted", done.display());
     Ok(said)
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), String> {
+    let problem = |error| format!("{} can't be renamed to {}: {error}", from.display(), to.display());
+    std::fs::rename(from, to).map_err(problem)
 }
 
 /// Appends the events of `from` to the queue in `to`.

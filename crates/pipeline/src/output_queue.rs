@@ -6,9 +6,11 @@
 //! [`Ticket::settle`] says that an output has the events behind it.
 
 use crate::ledger::{Flight, OutputCounts};
+use crate::pipeline::message_of;
 use crate::spill::Spill;
 use ferrostash_plugin::{Account, Ack, BatchEncoder, OutputBatch, OutputFactory, Share};
 use ferrostash_queue::QUEUE_BYTES_UNIT;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -187,7 +189,9 @@ impl OutputQueue {
         if item.ticket.place.is_none() {
             return Some(item);
         }
-        self.encode(&mut item);
+        if !self.encode(&mut item) {
+            return None;
+        }
         let mut item = self.items.try_send(item).err()?.into_inner();
         item.ticket.place = None;
         Some(item)
@@ -222,16 +226,30 @@ impl OutputQueue {
 
     async fn enter(&self, mut item: Item, place: Option<Place>) {
         item.ticket.place = place;
-        self.encode(&mut item);
-        drop(self.items.send(item).await);
+        if self.encode(&mut item) {
+            drop(self.items.send(item).await);
+        }
     }
 
-    /// What comes from the disk, or was meant for it, is encoded only now.
-    fn encode(&self, item: &mut Item) {
-        if !item.batch.is_encoded()
-            && let Some(mut encoder) = self.encoder()
-        {
-            item.batch = item.batch.clone().encoded_by(&mut *encoder);
+    /// What comes from the disk, or was meant for it, is encoded only now. Where that panics the batch is to be abandoned.
+    fn encode(&self, item: &mut Item) -> bool {
+        if item.batch.is_encoded() {
+            return true;
+        }
+        let Some(mut encoder) = self.encoder() else { return true };
+        let batch = item.batch.clone();
+        match catch_unwind(AssertUnwindSafe(|| batch.encoded_by(&mut *encoder))) {
+            Ok(batch) => {
+                item.batch = batch;
+                true
+            }
+            Err(panic) => {
+                tracing::error!(
+                    reason = message_of(&*panic),
+                    "An output's codec panicked; its batch is abandoned."
+                );
+                false
+            }
         }
     }
 

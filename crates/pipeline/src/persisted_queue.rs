@@ -8,6 +8,7 @@ use futures::future::BoxFuture;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
 
 /// How long the queue waits before it gives events again that were given up.
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
@@ -32,13 +33,13 @@ impl EventQueue for PersistedQueue {
             let mut kept = |events: usize| queueing.events -= events as u64;
             let refused =
                 self.pages.append(events.iter(), &share, &mut kept).await.map_err(|_| QueueClosed)?;
-            queueing.refused();
             for (event, reason) in refused {
                 let counter = match self.dead_letters.write(&event, &reason).await {
                     Buried::Kept => &self.ledger.dead_lettered,
                     Buried::Dropped => &self.ledger.dropped,
                 };
                 counter.add(1);
+                queueing.refused();
             }
             share.settle();
             self.ledger.queue_push_duration.add(before.elapsed());
@@ -61,9 +62,10 @@ impl<'a> Queueing<'a> {
         Queueing { ledger, events }
     }
 
-    /// What has not arrived was refused.
-    fn refused(mut self) {
-        self.ledger.queued.subtract(std::mem::take(&mut self.events));
+    /// One that has not arrived was refused, and is counted elsewhere.
+    fn refused(&mut self) {
+        self.ledger.queued.subtract(1);
+        self.events = self.events.saturating_sub(1);
     }
 }
 
@@ -82,19 +84,29 @@ pub(crate) struct Feeder {
     pub(crate) shutdown: Shutdown,
     /// `queue.drain`: a stop waits until the queue is empty.
     pub(crate) drain: bool,
+    /// An output can never work again.
+    pub(crate) crashed: CancellationToken,
     /// The first record that this process wrote.
     pub(crate) first_new: u64,
 }
 
 impl Feeder {
+    /// Ends when the pipeline is to stop; where its queue is to be drained, only when it has crashed or the time is over.
+    async fn stopped(&self) {
+        tokio::select! {
+            () = self.shutdown.stopping(), if !self.drain => {}
+            () = self.shutdown.abandoned() => {}
+            () = self.crashed.cancelled() => {}
+        }
+    }
+
     /// Feeds the workers until the pipeline stops, or the queue is closed and empty. What is returned still owes acks.
-    pub(crate) async fn run(mut self) -> Feed {
+    pub(crate) async fn run(mut self) -> Option<Feed> {
         let mut feed = Feed::new(&self.pages);
         loop {
             let fed = tokio::select! {
                 biased;
-                () = self.shutdown.stopping(), if !self.drain => return feed,
-                () = self.shutdown.abandoned() => return feed,
+                () = self.stopped() => return Some(feed),
                 fed = feed.next() => fed,
             };
             match fed {
@@ -110,18 +122,24 @@ impl Feeder {
                     tokio::select! {
                         biased;
                         pushed = push => if pushed.is_ok() { pushing.events = 0 },
-                        () = self.shutdown.stopping(), if !self.drain => return feed,
-                        () = self.shutdown.abandoned() => return feed,
+                        () = self.stopped() => return Some(feed),
                     }
                     drop(pushing);
                     feed.settle();
                 }
                 Fed::GivenUp => {
                     tracing::warn!("events were given up, and are taken from the queue once more");
-                    tokio::time::sleep(AGAIN_AFTER).await;
-                    feed = Feed::new(&self.pages);
+                    let giving_back = async {
+                        tokio::time::sleep(AGAIN_AFTER).await;
+                        feed.give_back().await;
+                    };
+                    tokio::select! {
+                        biased;
+                        () = giving_back => feed = Feed::new(&self.pages),
+                        () = self.stopped() => return None,
+                    }
                 }
-                Fed::End => return feed,
+                Fed::End => return Some(feed),
             }
         }
     }

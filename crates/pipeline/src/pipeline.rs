@@ -79,6 +79,7 @@ pub enum Health {
 pub(crate) struct State {
     red: AtomicBool,
     crash: Mutex<Option<String>>,
+    crashed: CancellationToken,
     shutdown: Shutdown,
 }
 
@@ -91,6 +92,7 @@ impl State {
     pub(crate) fn crash(&self, reason: String) {
         self.turn_red();
         self.crash.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
+        self.crashed.cancel();
         self.shutdown.stop();
     }
 
@@ -173,8 +175,12 @@ impl Starting {
         services: Services,
         shutdown: Shutdown,
     ) -> Starting {
-        let state =
-            State { red: AtomicBool::new(false), crash: Mutex::default(), shutdown: shutdown.clone() };
+        let state = State {
+            red: AtomicBool::new(false),
+            crash: Mutex::default(),
+            crashed: CancellationToken::new(),
+            shutdown: shutdown.clone(),
+        };
         let queue =
             MemoryQueue::new(settings.queue_events(), settings.queue_bytes_max, services.budget.clone());
         Starting {
@@ -248,13 +254,21 @@ impl Starting {
     ) -> Result<(Vec<Arc<OutputQueue>>, Vec<OutputTask>), StartFailure> {
         let (mut queues, mut tasks) = (Vec::new(), Vec::new());
         // One output alone has nobody to hold up.
-        let on_disk = self.settings.spill.clone().filter(|_| parts.len() > 1);
+        let is_alone = parts.len() == 1;
+        let on_disk = self.settings.spill.clone();
+        if let Some(OnDisk { dir, .. }) = &on_disk {
+            crate::spill::warn_of_orphans(
+                dir,
+                &parts.iter().map(|output| file_name(&output.part.id)).collect(),
+            );
+        }
         for OutputPart { part, factory, keeps_dead_letters } in parts {
             let settings = &self.settings;
             let counts = Arc::<OutputCounts>::default();
-            let spill = on_disk.as_ref().map(|OnDisk { dir, pages }| {
-                let (dir, cx) =
-                    (dir.join(file_name(&part.id)), self.output_context(&part, keeps_dead_letters));
+            let own = on_disk.as_ref().map(|OnDisk { dir, pages }| (dir.join(file_name(&part.id)), pages));
+            // What it got when there were others is its own all the same.
+            let spill = own.filter(|(dir, _)| !is_alone || dir.exists()).map(|(dir, pages)| {
+                let cx = self.output_context(&part, keeps_dead_letters);
                 Spill::new(dir, *pages, Arc::clone(&counts), cx, Arc::clone(&part.id))
             });
             if let Some(spill) = &spill
@@ -387,6 +401,7 @@ impl Starting {
                 memory: Arc::clone(&shop.queue),
                 ledger: Arc::clone(&shop.ledger),
                 shutdown: shop.shutdown.clone(),
+                crashed: shop.state.crashed.clone(),
                 drain: self.settings.persisted.as_ref().is_some_and(|persisted| persisted.drain),
             };
             let pages = Arc::clone(&feeder.pages);
@@ -434,7 +449,7 @@ struct Run {
     shop: Arc<Shop>,
     tasks: Tasks,
     /// The persisted queue, and what brings its events to the workers.
-    feeder: Option<(Arc<EventPages>, JoinHandle<Feed>)>,
+    feeder: Option<(Arc<EventPages>, JoinHandle<Option<Feed>>)>,
     spills_end: CancellationToken,
     settings: Settings,
     runtimes: Runtimes,
@@ -459,7 +474,7 @@ impl Run {
                 let feed = feeding.await;
                 self.note(feed.as_ref().err());
                 drained.cancel();
-                Some((pages, feed.ok()))
+                Some((pages, feed.ok().flatten()))
             }
         };
         self.shop.queue.close();
@@ -472,11 +487,15 @@ impl Run {
             self.note(ended.as_ref().err());
         }
         for (spill, feed) in spills {
-            spill.end(feed).await;
+            spill.end(feed, too_late(&self.shop.shutdown)).await;
         }
         if let Some((pages, feed)) = persisted {
-            if let Some(mut feed) = feed {
-                feed.all_settled().await;
+            if let Some(feed) = feed {
+                // A write that never returns keeps its acks.
+                tokio::select! {
+                    () = feed.give_back() => {}
+                    () = too_late(&self.shop.shutdown) => {}
+                }
             }
             pages.end().await;
         }
@@ -554,6 +573,12 @@ impl Run {
             tracing::error!(%error, "A task of the pipeline failed.");
         }
     }
+}
+
+/// Returns when a plugin has had the time to notice the end of the grace time.
+async fn too_late(shutdown: &Shutdown) {
+    shutdown.abandoned().await;
+    tokio::time::sleep(LAST_MOMENT).await;
 }
 
 /// Ends the grace time, counted from when the pipeline is told to stop, and its queue is drained where that is wanted.

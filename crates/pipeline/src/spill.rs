@@ -8,7 +8,9 @@ use crate::ledger::OutputCounts;
 use crate::output_queue::{Item, OutputQueue};
 use ferrostash_event::{Event, Selection};
 use ferrostash_plugin::{FilteredBatch, OutputBatch, OutputContext};
+use ferrostash_queue::pages;
 use ferrostash_queue::{EventPages, Fed, Feed, PageOptions, PageStats, PagesClosed};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,6 +28,8 @@ pub struct Spill {
     /// Opened when it is needed for the first time, or at the start where there is something in it.
     pages: OnceCell<Arc<EventPages>>,
     is_active: AtomicBool,
+    /// Nothing is on the disk that the output does not have behind it.
+    is_idle: AtomicBool,
     state: Mutex<State>,
     wake: Notify,
     idle: Notify,
@@ -61,6 +65,7 @@ impl Spill {
             options,
             pages: OnceCell::new(),
             is_active: AtomicBool::new(false),
+            is_idle: AtomicBool::new(true),
             state: Mutex::default(),
             wake: Notify::new(),
             idle: Notify::new(),
@@ -102,7 +107,7 @@ impl Spill {
         let events = pages.stats().events;
         if events > 0 {
             self.counts.recovered.add(events);
-            self.is_active.store(true, Ordering::Release);
+            self.set_active();
             tracing::info!(
                 plugin.id = &*self.output,
                 events,
@@ -117,7 +122,7 @@ impl Spill {
     pub(crate) async fn activate(&self) {
         match self.pages().await {
             Ok(_) => {
-                if !self.is_active.swap(true, Ordering::AcqRel) {
+                if !self.set_active() {
                     tracing::warn!(plugin.id = &*self.output, dir = %self.dir.display(),
                         "an output takes nothing; its events are kept on disk until it does");
                 }
@@ -130,6 +135,12 @@ impl Spill {
                 "an output takes nothing, and its events cannot be kept on disk"
             ),
         }
+    }
+
+    /// Whether it was active before.
+    fn set_active(&self) -> bool {
+        self.is_idle.store(false, Ordering::Release);
+        self.is_active.swap(true, Ordering::AcqRel)
     }
 
     async fn pages(&self) -> Result<&Arc<EventPages>, String> {
@@ -182,17 +193,39 @@ impl Spill {
     ) -> Option<Feed> {
         let mut feed: Option<Feed> = None;
         loop {
-            if !self.is_active() || self.pages.get().is_none() {
+            if feed.as_ref().is_some_and(Feed::is_abandoned) {
+                // It is on the disk still, and comes first.
+                self.set_active();
                 tokio::select! {
                     biased;
                     () = end.cancelled() => return feed,
-                    () = self.wake.notified() => continue,
+                    () = tokio::time::sleep(LOOK_EVERY) => {}
                 }
+                if let Some(feed) = feed.take() {
+                    tokio::select! {
+                        biased;
+                        () = end.cancelled() => return None,
+                        () = feed.give_back() => {}
+                    }
+                }
+            }
+            if !self.is_active() || self.pages.get().is_none() {
+                let under_way = feed.as_ref().map_or(0, Feed::in_flight);
+                if under_way == 0 {
+                    self.is_idle.store(true, Ordering::Release);
+                    self.idle.notify_waiters();
+                }
+                tokio::select! {
+                    biased;
+                    () = end.cancelled() => return feed,
+                    () = self.wake.notified() => {}
+                    () = settle_next(&mut feed), if under_way > 0 => {}
+                }
+                continue;
             }
             let Some(pages) = self.pages.get() else { continue };
             let current = feed.get_or_insert_with(|| Feed::new(pages));
-            if current.has_given_all() && self.deactivate() {
-                self.idle.notify_waiters();
+            if self.deactivate(current) {
                 continue;
             }
             let fed = tokio::select! {
@@ -215,22 +248,19 @@ impl Spill {
                     }
                     current.settle();
                 }
-                Fed::GivenUp => {
-                    tokio::time::sleep(LOOK_EVERY).await;
-                    feed = None;
-                }
+                Fed::GivenUp => {}
                 Fed::End => return feed,
             }
         }
     }
 
-    /// Waits until nothing is left on disk that was not given to the output.
+    /// Waits until nothing is left on disk.
     pub(crate) async fn all_given(&self) {
         loop {
             let idle = self.idle.notified();
             tokio::pin!(idle);
             idle.as_mut().enable();
-            if !self.is_active() {
+            if self.is_idle.load(Ordering::Acquire) {
                 return;
             }
             idle.await;
@@ -238,9 +268,12 @@ impl Spill {
     }
 
     /// Everything that came back is settled or given up: the rest stays on the disk.
-    pub(crate) async fn end(&self, feed: Option<Feed>) {
-        if let Some(mut feed) = feed {
-            feed.all_settled().await;
+    pub(crate) async fn end(&self, feed: Option<Feed>, too_late: impl Future<Output = ()>) {
+        if let Some(feed) = feed {
+            tokio::select! {
+                () = feed.give_back() => {}
+                () = too_late => {}
+            }
         }
         if let Some(pages) = self.pages.get() {
             pages.close();
@@ -249,9 +282,10 @@ impl Spill {
     }
 
     /// Events go through memory again, unless some are on their way to the disk.
-    fn deactivate(&self) -> bool {
+    fn deactivate(&self, feed: &Feed) -> bool {
         let state = self.state();
-        if state.appending > 0 {
+        // Nothing is appended without the lock, or being counted under it.
+        if state.appending > 0 || !feed.has_given_all() {
             return false;
         }
         self.is_active.store(false, Ordering::Release);
@@ -277,5 +311,29 @@ struct Appending<'s> {
 impl Drop for Appending<'_> {
     fn drop(&mut self) {
         self.spill.state().appending -= 1;
+    }
+}
+
+async fn settle_next(feed: &mut Option<Feed>) {
+    match feed {
+        Some(feed) => feed.settle_next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Says which folders in `dir` hold events and belong to none of these outputs: ids change with the place of an output in the
+/// configuration, unless they are given.
+pub(crate) fn warn_of_orphans(dir: &Path, outputs: &HashSet<String>) {
+    let Ok(entries) = std::fs::read_dir(dir) else { return };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        let is_known = path.file_name().is_some_and(|name| outputs.contains(&*name.to_string_lossy()));
+        let events = if is_known { 0 } else { pages::check(&path).map_or(0, |report| report.events) };
+        if events > 0 {
+            tracing::warn!(
+                dir = %path.display(), events,
+                "events are kept on disk for an output that is not configured: give the output that is to have them the \
+                 option `id`, and the folder its name"
+            );
+        }
     }
 }

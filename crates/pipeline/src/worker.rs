@@ -155,17 +155,19 @@ impl Worker {
     fn portion(&mut self, portion: Portion, acks: &[Ack], in_filters: &mut InFilters, results: &mut Results) {
         let lines = portion.len();
         let mut events = lines as u64;
+        let mut dead = Vec::new();
         let made = catch_unwind(AssertUnwindSafe(|| portion.into_events()));
         let run = made.and_then(|mut made| {
             events = in_filters.recount(lines, made.len());
             if self.shop.has_dead_letters {
-                results.dead.append(&mut DeadEvent::of_codecs(&mut made));
+                dead = DeadEvent::of_codecs(&mut made);
             }
             catch_unwind(AssertUnwindSafe(|| self.program.run(made)))
         });
         match run {
             Ok(outcome) => {
                 self.shop.ledger.filtered.add(events);
+                results.dead.append(&mut dead);
                 self.keep(outcome, events, acks, results);
             }
             Err(panic) => {

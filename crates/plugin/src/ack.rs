@@ -144,6 +144,18 @@ impl<P> AckTracker<P> {
         }
     }
 
+    /// Waits until every chunk in flight has an outcome; gives the positions of those that settled, also behind one that was
+    /// abandoned. Nothing is in flight afterwards.
+    pub async fn all_outcomes(&mut self) -> Vec<P> {
+        while self.chunks.iter().any(|(_, outcome)| outcome.is_none()) {
+            let Some(report) = self.reports.recv().await else { break };
+            self.record(report);
+        }
+        self.first += self.chunks.len() as u64;
+        let settled = self.chunks.drain(..).filter(|(_, outcome)| *outcome == Some(Outcome::Settled));
+        settled.map(|(position, _)| position).collect()
+    }
+
     /// Chunks that were read and not released yet.
     pub fn in_flight(&self) -> usize {
         self.chunks.len()

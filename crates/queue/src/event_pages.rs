@@ -108,36 +108,50 @@ impl EventPages {
         let mut events = events.peekable();
         while events.peek().is_some() {
             let mut writer = WireWriter::new(Vec::with_capacity(RECORD_ROOM));
-            let mut count = 0;
-            let mut last = None;
+            let mut together: Vec<&Event> = Vec::new();
             while writer.byte_size() < RECORD_BYTES
                 && let Some(event) = events.next()
             {
                 match writer.push(event) {
-                    Ok(()) => {
-                        count += 1;
-                        last = Some(event);
-                    }
+                    Ok(()) => together.push(event),
                     Err(error) => refused.push((event.clone(), error.to_string())),
                 }
             }
-            let Some(last) = last else { continue };
             let mut bytes = writer.finish();
             if bytes.len() < RECORD_ROOM / 2 {
                 bytes.shrink_to_fit();
             }
-            // Only one event alone can be too large.
-            if let (1, Err(error)) = (count, self.pages.check_size(bytes.len())) {
-                refused.push((last.clone(), error.to_string()));
+            if self.pages.check_size(bytes.len()).is_ok() {
+                self.append_record(bytes, together.len(), owed, kept).await?;
                 continue;
             }
-            self.append_record(EventRecord { bytes: bytes.into(), events: count }, owed.another()).await?;
-            kept(count);
+            // One of them is too large, or the queue is small: each by itself.
+            for event in together {
+                let mut writer = WireWriter::new(Vec::new());
+                let written = writer.push(event).map_err(|error| error.to_string());
+                let bytes = writer.finish();
+                let fits = written
+                    .and_then(|()| self.pages.check_size(bytes.len()).map_err(|error| error.to_string()));
+                match fits {
+                    Ok(()) => self.append_record(bytes, 1, owed, kept).await?,
+                    Err(reason) => refused.push((event.clone(), reason)),
+                }
+            }
         }
         Ok(refused)
     }
 
-    async fn append_record(&self, record: EventRecord, share: Share) -> Result<(), PagesClosed> {
+    async fn append_record(
+        &self,
+        bytes: Vec<u8>,
+        events: usize,
+        owed: &Share,
+        kept: &mut (dyn FnMut(usize) + Send),
+    ) -> Result<(), PagesClosed> {
+        if events == 0 {
+            return Ok(());
+        }
+        let (record, share) = (EventRecord { bytes: bytes.into(), events }, owed.another());
         let on_durable = move |outcome: Result<(), Lost>| match outcome {
             Ok(()) => share.settle(),
             // What is dropped is abandoned.
@@ -145,7 +159,10 @@ impl EventPages {
         };
         let count = u32::try_from(record.len()).unwrap_or(u32::MAX);
         match self.pages.append(record.bytes.clone(), count, Box::new(on_durable)).await {
-            Ok(number) => self.remember(number, record),
+            Ok(number) => {
+                kept(events);
+                self.remember(number, record);
+            }
             Err(error) => {
                 tracing::debug!(%error, "events were not written");
                 return Err(PagesClosed);
@@ -253,23 +270,27 @@ impl Feed {
 
     /// What comes next; waits for it. Nothing is lost when the future is dropped.
     pub async fn next(&mut self) -> Fed {
-        while self.found.is_none() {
+        loop {
+            if self.acks.is_abandoned() {
+                return Fed::GivenUp;
+            }
+            if self.found.is_some() {
+                break;
+            }
             let recent = self.queue.recent().take();
             if let Some((number, record)) = recent {
                 self.reader.skip_to(number + 1);
                 self.found = Some((number, record));
                 break;
             }
-            let waits_for_acks = self.acks.in_flight() > 0 && !self.acks.is_abandoned();
+            let waits_for_acks = self.acks.in_flight() > 0;
             tokio::select! {
                 biased;
                 // Something newer may be in memory.
                 () = self.queue.news.notified() => {}
-                settled = self.acks.next_settled(), if waits_for_acks => match settled {
-                    Some(number) => self.ack_to(number),
-                    None if self.acks.is_abandoned() => return Fed::GivenUp,
-                    None => {}
-                },
+                settled = self.acks.next_settled(), if waits_for_acks => {
+                    settled.into_iter().for_each(|number| self.ack_to(number));
+                }
                 record = self.reader.next() => {
                     let Some(Record { number, bytes, events }) = record else { return Fed::End };
                     self.queue.recent().pass(number);
@@ -301,6 +322,20 @@ impl Feed {
     pub fn settle(&mut self) {
         if let Some(number) = self.acks.settled() {
             self.ack_to(number);
+        }
+    }
+
+    /// As [`Feed::settle`], waiting for something that was given out. Nothing is lost when the future is dropped.
+    pub async fn settle_next(&mut self) {
+        if let Some(number) = self.acks.next_settled().await {
+            self.ack_to(number);
+        }
+    }
+
+    /// Waits for what is under way, and tells the queue what of it has settled; the rest is given again by a new feed.
+    pub async fn give_back(mut self) {
+        for number in self.acks.all_outcomes().await {
+            self.queue.pages.ack(number);
         }
     }
 

@@ -354,7 +354,8 @@ impl MemoryQueue {
     /// # Errors
     /// [`QueueClosed`]; the ack was abandoned.
     pub async fn push_record(&self, record: EventRecord, ack: Ack) -> Result<(), QueueClosed> {
-        self.put(Load::Record(record), vec![ack], false).await
+        // Whoever holds the budget may be waiting for the disk that this record is to free.
+        self.put(Load::Record(record), vec![ack], true).await
     }
 
     async fn put(&self, load: Load, acks: Vec<Ack>, is_relayed: bool) -> Result<(), QueueClosed> {

@@ -439,7 +439,9 @@ impl Watcher {
             if file.acks.is_abandoned() {
                 given_up = Some(file.path().display().to_string());
             }
-            if matches!(file.state, State::Ending { .. }) && file.acks.in_flight() == 0 {
+            // What was given up is read again.
+            let is_settled = file.acks.in_flight() == 0 && !file.acks.is_abandoned();
+            if matches!(file.state, State::Ending { .. }) && is_settled {
                 ended.insert(*id);
             }
         }

@@ -42,8 +42,7 @@ const FRONT_BYTES_MAX: usize = 256;
 
 #[derive(Deserialize)]
 struct Overview {
-    #[serde(default)]
-    errors: bool,
+    errors: Option<bool>,
     items: Option<Vec<IgnoredAny>>,
 }
 
@@ -111,8 +110,8 @@ impl Answer {
         };
         match items {
             // A bulk_path of one's own may ask for no items.
-            None if !overview.errors => Answer::Accepted,
-            Some(got) if got == sent && !overview.errors => Answer::Accepted,
+            None if overview.errors == Some(false) || body.trim_ascii() == b"{}" => Answer::Accepted,
+            Some(got) if got == sent && overview.errors == Some(false) => Answer::Accepted,
             Some(got) if got == sent => Answer::details(body),
             got => Answer::Unclear(format!(
                 "Sent {sent} documents but Elasticsearch returned {} responses (likely a bug with _bulk endpoint)",

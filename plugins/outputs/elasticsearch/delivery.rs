@@ -8,7 +8,7 @@
 //! | document: 400, 404, 413, or one of `dlq_custom_codes` | dead letter |
 //! | document: refused because of its index | waits aside, see `quarantine`; 400 and 404 only where no dead letters are kept |
 //! | document: anything else | this document is sent again, for ever |
-//! | request: 413 | halved; one document alone is a dead letter |
+//! | request: 413, or 400 because of an action in it | halved; one document alone is a dead letter |
 //! | request: any other error, or no answer | the request is sent again, for ever, as soon as a node is well |
 //! | another number of outcomes than documents | the same |
 
@@ -171,7 +171,11 @@ impl Refusal {
 /// How a request ended.
 enum Sent {
     Answered(Answer),
-    TooLarge,
+    /// Because of its size, or of a document in it.
+    Refused {
+        code: u16,
+        error: String,
+    },
     /// `in_doubt`: it may have been carried out.
     Failed {
         in_doubt: bool,
@@ -245,7 +249,7 @@ impl Delivery<'_> {
                 doubt(&mut request);
                 Ok(vec![request])
             }
-            Sent::TooLarge => self.halve(request).await,
+            Sent::Refused { code, error } => self.halve(request, code, &error).await,
             Sent::Failed { in_doubt } => {
                 self.counts.requests_failures.add(1);
                 if in_doubt {
@@ -312,7 +316,12 @@ impl Delivery<'_> {
                     "Bulk request rejected: `413 Payload Too Large`"
                 );
                 node.is_well();
-                return Sent::TooLarge;
+                return Sent::Refused { code, error: format!("payload_too_large, {size} bytes") };
+            }
+            StatusCode::BAD_REQUEST if is_of_an_action(&answer.body) => {
+                tracing::warn!(limited = true, documents, %body, "Bulk request rejected because of a document in it");
+                node.is_well();
+                return Sent::Refused { code, error: body.into_owned() };
             }
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => tracing::error!(
                 limited = true,
@@ -435,11 +444,10 @@ impl Delivery<'_> {
         !outcome.error_type().is_some_and(|kind| self.rules.silent_errors.iter().any(|silent| silent == kind))
     }
 
-    /// Two requests in place of one that is too large; a single document can't be delivered at all.
-    async fn halve(&mut self, request: Request) -> Result<Vec<Request>, OutputError> {
+    /// Two requests in place of one that is refused; a single document can't be delivered at all.
+    async fn halve(&mut self, request: Request, code: u16, error: &str) -> Result<Vec<Request>, OutputError> {
         if let [item] = request.items.as_slice() {
-            let error = format!("payload_too_large, {} bytes", request.plain_len());
-            self.refuse(item, &request.action_line(item), 413, &error).await;
+            self.refuse(item, &request.action_line(item), code, error).await;
             return Ok(Vec::new());
         }
         let (first, second) = request.items.split_at(request.items.len().div_ceil(2));
@@ -471,6 +479,17 @@ pub(super) async fn refuse(
 /// a restart did, where the id says where the event was read.
 fn is_own_duplicate(item: &Item, code: u16) -> bool {
     code == StatusCode::CONFLICT && item.action == Action::Create && (item.is_doubtful || item.has_derived_id)
+}
+
+/// Errors of a whole request that one of its actions brings about: an id that is too long, a version that is no number.
+const ERRORS_OF_ACTIONS: [&str; 3] =
+    ["action_request_validation_exception", "illegal_argument_exception", "x_content_parse_exception"];
+
+/// Whether the cluster says that it understood the request, but for one of its actions.
+fn is_of_an_action(body: &[u8]) -> bool {
+    let answer = serde_json::from_slice::<serde_json::Value>(body).unwrap_or_default();
+    let kind = answer.pointer("/error/type").and_then(serde_json::Value::as_str);
+    kind.is_some_and(|kind| ERRORS_OF_ACTIONS.contains(&kind))
 }
 
 fn headers(request: &Request) -> HeaderMap {

@@ -182,6 +182,14 @@ impl Nodes {
             .collect();
         let is_new = |node: &&Arc<Node>| !known.iter().any(|known| Arc::ptr_eq(known, node));
         join_all(nodes.iter().filter(is_new).map(|node| self.probe(node, false))).await;
+        if !nodes.iter().any(|node| node.is_alive()) {
+            // Addresses inside the cluster need not be ours.
+            tracing::warn!(
+                limited = true,
+                "None of the nodes that sniffing found answers; the old ones stay"
+            );
+            return;
+        }
         for gone in known.iter().filter(|known| !nodes.iter().any(|node| Arc::ptr_eq(known, node))) {
             tracing::info!(url = %gone.address, "Elasticsearch pool URLs updated: removed");
         }

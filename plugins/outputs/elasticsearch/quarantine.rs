@@ -139,7 +139,11 @@ impl Quarantine {
     /// Whether a document that its index refuses may wait; `for_good` where it is dropped in the end.
     pub(super) fn takes(&self, lines: &[u8], for_good: bool) -> bool {
         let Some(index) = index_of(lines) else { return false };
-        let wards = self.wards();
+        let mut wards = self.wards();
+        if wards.len() >= QUARANTINE_INDICES_MAX {
+            let now = Instant::now();
+            wards.retain(|_, ward| !matches!(ward, Ward::GivenUp { until } if *until <= now));
+        }
         match wards.get(index) {
             None => wards.len() < QUARANTINE_INDICES_MAX,
             Some(Ward::Tended { .. }) => true,
@@ -167,7 +171,11 @@ impl Quarantine {
             let lines = payload.lines_of(&aside.item);
             let Some(index) = index_of(lines) else { continue };
             let is_for_good = aside.refusal.as_ref().map_or_else(|| self.drops(index), Refusal::is_for_good);
-            let Some(place) = self.place(lines.len(), is_for_good, delivery.cx).await? else {
+            let events = delivery.events.get(aside.item.batch);
+            let event = events.and_then(|events| events.get(aside.item.event)).filter(|_| !is_for_good);
+            let event = event.map_or_else(|| payload.remains_of(aside.item.event), |event| (*event).clone());
+            let bytes = lines.len() + event.byte_size();
+            let Some(place) = self.place(bytes, is_for_good, delivery.cx).await? else {
                 let refusal = aside.refusal.unwrap_or_else(no_room);
                 delivery.refuse(&aside.item, &action_line(lines), refusal.status, &refusal.error).await;
                 continue;
@@ -177,9 +185,6 @@ impl Quarantine {
                 continue;
             };
             let share = share.get_or_insert_with(|| batch.share()).another();
-            let events = delivery.events.get(aside.item.batch);
-            let event = events.and_then(|events| events.get(aside.item.event)).filter(|_| !is_for_good);
-            let event = event.map_or_else(|| payload.remains_of(aside.item.event), |event| (*event).clone());
             let held = Held { lines: lines.into(), item: aside.item, event, share, _place: place };
             self.push(index, held, aside.refusal.as_ref(), (kit, delivery.cx));
         }

@@ -167,9 +167,23 @@ impl IndexTemplate {
         let name = self.name.as_deref().unwrap_or(default_name);
         let path =
             format!("{}/{}", if is_composable { "_index_template" } else { "_template" }, encode(name));
-        if !self.overwrite && exists(nodes, Method::HEAD, &path).await? {
-            tracing::debug!(name, "Found existing Elasticsearch template, skipping template management");
-            return Ok(());
+        if !self.overwrite {
+            match exists(nodes, Method::HEAD, &path).await {
+                Ok(false) => {}
+                Ok(true) => {
+                    tracing::debug!(
+                        name,
+                        "Found existing Elasticsearch template, skipping template management"
+                    );
+                    return Ok(());
+                }
+                // Who may not look may be allowed to write documents.
+                Err(SetupError::Never(reason)) => {
+                    tracing::error!(name, reason, "Failed to look for the template; going on without it");
+                    return Ok(());
+                }
+                Err(later) => return Err(later),
+            }
         }
         tracing::info!(name, "Installing Elasticsearch template");
         let answer = nodes.api(Method::PUT, &path, Some(template.to_string())).await?;
@@ -315,7 +329,8 @@ fn accepted(what: &str, answer: &HttpResponse) -> Result<(), SetupError> {
     }
     let text =
         format!("{what}: Got response code '{}': {}", status.as_u16(), String::from_utf8_lossy(&answer.body));
-    let is_passing = status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error();
+    let is_passing = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT)
+        || status.is_server_error();
     Err(if is_passing { SetupError::Later(text) } else { SetupError::Never(text) })
 }
 

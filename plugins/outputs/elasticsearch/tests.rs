@@ -358,7 +358,8 @@ async fn a_write_waits_when_too_much_waits_for_indices() {
     double.refuse_index("bad", Some((403, "cluster_block_exception")));
     let mut output = output(&double, "index => '%{to}' compression_level => 0");
     output.output.start(&output.context).await.unwrap();
-    let big = "x".repeat(super::quarantine::QUARANTINE_BYTES_MAX / 4 - 1024);
+    // Its lines and the event, which a dead letter would be made of.
+    let big = "x".repeat(super::quarantine::QUARANTINE_BYTES_MAX / 10);
     let batch = |n: u32| {
         let events = vec![to("bad", &format!("{n}{big}"))];
         OutputBatch::new(Arc::new(FilteredBatch::new(events, Vec::new())), Selection::all(1))
@@ -615,6 +616,14 @@ async fn too_large_requests_are_halved_until_they_fit() {
     let letters = output.dead_letters.all();
     assert_eq!(letters.len(), 1);
     assert!(letters[0].0.contains(&big) && letters[0].1.contains("status: 413"));
+}
+
+#[tokio::test]
+async fn what_is_no_answer_of_a_cluster_settles_nothing() {
+    let double = Double::start();
+    double.script([Reply::Says(r#"{"message":"maintenance"}"#.into())]);
+    deliver(&mut output(&double, "index => 'i' document_id => '%{message}'"), &["a"]).await;
+    assert_eq!(double.bulks().len(), 2, "asked once more");
 }
 
 #[tokio::test]

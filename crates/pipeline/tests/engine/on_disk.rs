@@ -1,11 +1,12 @@
 //! Events that wait on disk: the persisted queue, and outputs that are blocked.
 
 use crate::fake::{Order, event, eventually, probe};
-use crate::pipe::{settings, start_with};
+use crate::pipe::{Grave, built_on, settings, start_with, try_start};
 use ferrostash_pipeline::{EndReason, OnDisk, Persisted, RunningPipeline, Settings};
-use ferrostash_plugin::AckTracker;
+use ferrostash_plugin::{AckTracker, Bus};
 use ferrostash_queue::PageOptions;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
@@ -159,12 +160,13 @@ async fn what_was_given_up_is_taken_from_the_queue_once_more() {
     let dir = tempfile::tempdir().unwrap();
     let text = "input { source { name => once_in } } output { sink { name => once_out mode => panic } }";
     let pipeline = start_with(text, persisted(dir.path(), false)).await;
-    let mut tracker = push("once_in", 0, 100).await;
+    // More than is fed in one go, so that the feed is at work when it hears of it.
+    let mut tracker = push("once_in", 0, 5000).await;
     all_settled(&mut tracker).await;
     let output = probe("once_out");
     eventually("all arrive", || {
         let written = sorted(output.written());
-        messages(0, 100).iter().all(|message| written.binary_search(message).is_ok())
+        messages(0, 5000).iter().all(|message| written.binary_search(message).is_ok())
     })
     .await;
     probe("once_in").push(&[], None);
@@ -190,4 +192,33 @@ async fn a_queue_is_drained_before_the_end_where_that_is_wanted() {
     assert_eq!(pipeline.wait().await, EndReason::Stopped);
     assert_eq!(output.written().len(), 2000);
     assert_balanced(&pipeline);
+}
+
+/// Reliability test 8.
+#[tokio::test]
+async fn an_event_that_is_too_large_for_the_queue_is_a_dead_letter() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "input { source { name => large_in } } output { sink { name => large_out } }";
+    let mut settings = persisted(dir.path(), false);
+    if let Some(persisted) = &mut settings.persisted {
+        (persisted.on_disk.pages.page_bytes_max, persisted.on_disk.pages.bytes_max) = (8 << 10, 64 << 10);
+    }
+    let grave = Arc::<Grave>::default();
+    let pipeline =
+        try_start(built_on(&Bus::default(), "main", text), settings, Arc::clone(&grave)).await.unwrap();
+    let mut tracker = AckTracker::new(4);
+    let (input, large) = (probe("large_in"), "x".repeat(100 << 10));
+    // Larger than a page is not too large.
+    let page = "y".repeat(20 << 10);
+    input.push(&["before", &large, &page, "behind"], Some(tracker.issue(1).await));
+    assert_eq!(tracker.next_settled().await, Some(1));
+    let output = probe("large_out");
+    eventually("the others arrive", || output.written().len() == 3).await;
+    input.push(&[], None);
+    assert_eq!(pipeline.wait().await, EndReason::Finished);
+    let dead = grave.0.lock().unwrap();
+    assert_eq!((dead.len(), &dead[0].0), (1, &large));
+    assert!(dead[0].1.contains("queue.max_bytes"), "{}", dead[0].1);
+    let counts = pipeline.ledger().counts();
+    assert_eq!((counts.received, counts.accepted, counts.dead_lettered), (4, 3, 1));
 }

@@ -3,7 +3,7 @@
 use super::entry::{DeadLetter, HISTORY_MAX, earlier_visits};
 use super::reader::{Next, Position, Reader};
 use super::records::Damage;
-use ferrostash_event::{Event, Timestamp};
+use ferrostash_event::{Event, Origin, Timestamp};
 use ferrostash_plugin::{AckTracker, Counter, InputContext};
 use std::io;
 use std::sync::Arc;
@@ -34,6 +34,12 @@ struct Found {
     events: Vec<Event>,
     damage: Vec<Damage>,
     passed_over: u64,
+}
+
+impl Found {
+    fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.damage.is_empty() && self.passed_over == 0
+    }
 }
 
 /// What [`Feed::run`] tells.
@@ -192,10 +198,18 @@ fn read(reader: &mut Reader, wanted: &mut Option<Wanted>, events_max: usize) -> 
         && found.passed_over < PASSED_OVER_MAX
         && found.damage.len() < DAMAGE_MAX
     {
-        match reader.read()? {
-            Next::Entry { letter, .. } => match wanted.as_mut().is_none_or(|wanted| wanted(&letter)) {
+        let next = match reader.read() {
+            Ok(next) => next,
+            // What was found first; the error comes again.
+            Err(_) if !found.is_empty() => break,
+            Err(error) => return Err(error),
+        };
+        match next {
+            Next::Entry { letter, at } => match wanted.as_mut().is_none_or(|wanted| wanted(&letter)) {
                 true => {
-                    let event = letter.into_event();
+                    let mut event = letter.into_event();
+                    let place = u64::from(at.segment) << 32 | (at.offset & u64::from(u32::MAX));
+                    event.set_origin(Some(Origin::new(reader.source(), place, event.raw_text())));
                     bytes += event.byte_size();
                     found.events.push(event);
                 }

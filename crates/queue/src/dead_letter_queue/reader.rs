@@ -3,6 +3,7 @@
 use super::entry::DeadLetter;
 use super::records::{self, Damage, RecordReader};
 use super::segments::{Segment, path_of, segments};
+use ferrostash_event::source_number;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -97,6 +98,14 @@ impl Reader {
                         current.is_sealed = true;
                         continue;
                     }
+                    let has_successor = || -> io::Result<bool> {
+                        Ok(segments(&self.dir)?.iter().any(|segment| segment.number > number))
+                    };
+                    if !current.is_sealed && has_successor()? {
+                        // The same, when the writer has gone on already.
+                        current.is_sealed = true;
+                        continue;
+                    }
                     // A writer that went away without sealing, or a segment that was deleted, has successors.
                     if !self.open_next(Position { segment: number.saturating_add(1), offset: 0 })? {
                         return Ok(Next::Idle);
@@ -109,6 +118,11 @@ impl Reader {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// A number for the queue, for the origins of its events.
+    pub(super) fn source(&self) -> u64 {
+        source_number(&[self.dir.as_os_str().as_encoded_bytes()])
     }
 
     /// Opens the first segment from `begin` on; whether there is one.

@@ -85,6 +85,16 @@ pub struct Damage {
     pub reason: String,
 }
 
+impl Damage {
+    /// The file by the name that it has once it is sealed.
+    pub fn sealed_file(&self) -> PathBuf {
+        match self.file.extension() {
+            Some(extension) if extension == "tmp" => self.file.with_extension(""),
+            _ => self.file.clone(),
+        }
+    }
+}
+
 /// Reads the records of a segment, also while it is being written.
 #[derive(Debug)]
 pub(super) struct RecordReader {
