@@ -1,6 +1,7 @@
 //! The queues that there are, and what is in them.
 
 use super::select::Selection;
+use crate::generation::folder_of;
 use crate::settings::{Inputs, Settings};
 use ferrostash_event::json::write_value;
 use ferrostash_event::{Timestamp, ValueRef};
@@ -53,7 +54,7 @@ impl Queues {
 
     /// The folder of a queue.
     pub(crate) fn dir(&self, pipeline: &str) -> PathBuf {
-        self.own.get(pipeline).unwrap_or(&self.default).join(pipeline)
+        folder_of(self.own.get(pipeline).unwrap_or(&self.default), pipeline)
     }
 
     /// The folder of a queue that must be there.

@@ -1,7 +1,7 @@
 //! `ferrostash queue drain`: runs a pipeline without its inputs until its queue is empty.
 
 use crate::dead_letters::{self, Kept};
-use crate::generation::{Draft, engine_settings};
+use crate::generation::{Draft, engine_settings, folder_of};
 use crate::settings::{Inputs, PipelineSettings, QueueType, Settings};
 use crate::{IO_THREADS, logging, runtime};
 use ferrostash_pipeline::{Budget, EndReason, Pipeline, RunningPipeline, Runtimes, Services};
@@ -17,7 +17,7 @@ use std::sync::Arc;
 pub(super) fn drain(inputs: &Inputs, pipeline: &str) -> Result<String, String> {
     let settings = Settings::load(inputs).map_err(|problems| problems.to_string())?.value;
     let mut pipeline_settings = settings_of(&settings, inputs, pipeline)?;
-    let dir = pipeline_settings.queue.path.join(pipeline);
+    let dir = folder_of(&pipeline_settings.queue.path, pipeline);
     if !pages::is_queue(&dir) {
         return Err(format!("there is no queue in {}", dir.display()));
     }

@@ -1,5 +1,6 @@
 //! `ferrostash queue import`: takes over the events of a queue that Logstash left behind.
 
+use crate::generation::folder_of;
 use ferrostash_plugin::Share;
 use ferrostash_queue::dead_letter_queue::QueueLock;
 use ferrostash_queue::logstash::PersistedQueue;
@@ -21,7 +22,7 @@ const PART: &str = "importing";
 /// # Errors
 /// What is in the way, in a sentence. The source is never changed, but for its name once all is safe.
 pub(super) async fn import(root: &Path, pipeline: &str, from: Option<&Path>) -> Result<String, String> {
-    let target = root.join(pipeline);
+    let target = folder_of(root, pipeline);
     match from {
         Some(from) if from != target => into_queue(from, &target).await,
         _ => in_place(&target).await,

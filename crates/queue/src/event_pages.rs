@@ -349,13 +349,6 @@ impl Feed {
         self.acks.in_flight()
     }
 
-    /// Waits until everything that was given out is settled, or some of it given up.
-    pub async fn all_settled(&mut self) {
-        while let Some(number) = self.acks.next_settled().await {
-            self.ack_to(number);
-        }
-    }
-
     fn ack_to(&mut self, number: u64) {
         while self.given.front().is_some_and(|first| *first <= number) {
             self.given.pop_front().into_iter().for_each(|number| self.queue.pages.ack(number));
