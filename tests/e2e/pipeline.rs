@@ -71,7 +71,10 @@ fn number(ledger: &Value, side: &str) -> u64 {
 
 /// [`Pipeline::finish`] for any process.
 pub(crate) fn finish(mut process: Ferrostash, events: u64) {
-    let done = |ledger: &Value| number(ledger, "received") >= events && number(ledger, "in_flight") == 0;
+    let done = |ledger: &Value| {
+        let moving = number(ledger, "in_flight") + number(ledger, "queued");
+        number(ledger, "received") >= events && moving == 0
+    };
     let ledger = process.wait(|process| {
         let ledger = ledger(process).filter(done)?;
         is_balanced(&ledger).then_some(ledger)
