@@ -9,6 +9,8 @@ pub fn registry() -> Registry {
         ferrostash_codecs::PLUGINS,
         ferrostash_filters::PLUGINS,
         ferrostash_inputs::PLUGINS,
+        #[cfg(feature = "kafka")]
+        ferrostash_kafka::PLUGINS,
         ferrostash_outputs::PLUGINS,
     ])
 }

@@ -9,6 +9,7 @@ use syn::{Attribute, Error, Expr, ExprLit, Ident, Lit, LitStr, Meta, Result, Tok
 /// The arguments of one `#[option(…)]`.
 #[derive(Default)]
 pub(crate) struct OptionArgs {
+    pub(crate) flatten: bool,
     pub(crate) required: bool,
     pub(crate) list: bool,
     pub(crate) default: Option<Default_>,
@@ -49,6 +50,7 @@ impl Parse for Arg {
     fn parse(input: ParseStream<'_>) -> Result<Arg> {
         let name: Ident = input.parse()?;
         match name.to_string().as_str() {
+            "flatten" => return Ok(Arg(Box::new(|args| args.flatten = true))),
             "required" => return Ok(Arg(Box::new(|args| args.required = true))),
             "list" => return Ok(Arg(Box::new(|args| args.list = true))),
             _ => {}

@@ -18,6 +18,7 @@
 //!
 //! | | |
 //! |---|---|
+//! | `flatten` | not an option but a struct of options that several plugins have |
 //! | `required` | the option has to be there |
 //! | `default = …` | as in a configuration (`"x"`, `5`, `true`, `["a"]`, `{}`), or any expression of the field's type |
 //! | `default_text = "…"` | the default as documentation shows it, where that is another text |

@@ -56,7 +56,11 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
         PluginArgs::Common | PluginArgs::None => quote!(::std::option::Option::None),
     };
     let (name, doc) = (&input.ident, doc(&input.attrs));
-    let definitions = fields.iter().map(OptionField::definition);
+    let lists = option_lists(&fields);
+    let all = match lists.as_slice() {
+        [list] => list.clone(),
+        lists => quote!(&::ferrostash_conf::join_options::<{ 0 #(+ (#lists).len())* }>(&[#(#lists),*])),
+    };
     let reads = fields.iter().map(OptionField::read);
     let idents: Vec<&Ident> = fields.iter().map(|field| &field.ident).collect();
     let locals: Vec<Ident> = idents.iter().map(|ident| format_ident!("option_{}", ident.unraw())).collect();
@@ -66,9 +70,17 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
         impl ::ferrostash_conf::OptionsDef for #name {
             const PLUGIN: ::std::option::Option<(::ferrostash_conf::PluginKind, &'static str)> = #plugin;
             const DOC: &'static str = #doc;
-            const OPTIONS: &'static [::ferrostash_conf::OptionDef] = &[#(#definitions),*];
+            const OPTIONS: &'static [::ferrostash_conf::OptionDef] = #all;
 
             #[allow(unused_mut, clippy::let_unit_value)]
+            fn read(reader: &mut ::ferrostash_conf::OptionReader<'_>) -> ::std::option::Option<Self> {
+                #(let #locals = #reads;)*
+                let options = Self { #(#idents: #locals?),* };
+                // Nobody else reads the options that are always refused.
+                #(let _ = &options.#refused;)*
+                ::std::option::Option::Some(options)
+            }
+
             fn from_conf(
                 block: &::ferrostash_conf::PluginBlock,
                 diagnostics: &mut ::ferrostash_conf::Diagnostics,
@@ -79,18 +91,29 @@ pub(crate) fn expand(input: &DeriveInput) -> Result<TokenStream> {
                     #common,
                     diagnostics,
                 );
-                #(let #locals = #reads;)*
-                let options = move || ::std::option::Option::Some(Self { #(#idents: #locals?),* });
-                let options = reader.finish(options());
-                if let ::std::option::Option::Some(options) = &options {
-                    // Nobody else reads the options that are always refused.
-                    #(let _ = &options.#refused;)*
-                    let _ = options;
-                }
-                options
+                let options = <Self as ::ferrostash_conf::OptionsDef>::read(&mut reader);
+                reader.finish(options)
             }
         }
     })
+}
+
+/// The definitions of the fields: a list for each row of options, and those of each struct between them.
+fn option_lists(fields: &[OptionField]) -> Vec<TokenStream> {
+    let mut lists = Vec::new();
+    for run in fields.chunk_by(|one, other| !one.args.flatten && !other.args.flatten) {
+        lists.push(match run {
+            [group] if group.args.flatten => group.group_options(),
+            run => {
+                let definitions = run.iter().map(OptionField::definition);
+                quote!(&[#(#definitions),*])
+            }
+        });
+    }
+    if lists.is_empty() {
+        lists.push(quote!(&[]));
+    }
+    lists
 }
 
 /// One field of the struct.
@@ -128,6 +151,9 @@ impl OptionField {
 
     fn validate(&self) -> Result<()> {
         let args = &self.args;
+        if args.flatten {
+            return Ok(());
+        }
         let ways = [self.is_optional, args.required, args.default.is_some(), self.is_unit];
         if ways.into_iter().filter(|way| *way).count() != 1 {
             let message = "an option is Option<T>, or `required`, or has a `default`: exactly one of these";
@@ -151,6 +177,12 @@ impl OptionField {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The options of the struct that the field is.
+    fn group_options(&self) -> TokenStream {
+        let ty = &self.ty;
+        quote!(<#ty as ::ferrostash_conf::OptionsDef>::OPTIONS)
     }
 
     fn is_refused(&self) -> bool {
@@ -210,6 +242,7 @@ impl OptionField {
     fn read(&self) -> TokenStream {
         let OptionField { name, ty, args, .. } = self;
         match &args.default {
+            _ if args.flatten => quote!(<#ty as ::ferrostash_conf::OptionsDef>::read(reader)),
             _ if self.is_unit => quote!(reader.or_else::<()>(#name, || ::std::option::Option::Some(()))),
             _ if self.is_optional => quote!(reader.optional::<#ty>(#name)),
             None => quote!(reader.required::<#ty>(#name)),

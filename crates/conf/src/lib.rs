@@ -53,7 +53,7 @@ pub use from_conf::{ConvertError, FromConf, OptionEnum, Spanned};
 pub use load::{BRACE_PATTERNS_MAX, FILE_BYTES_MAX, load_path, load_string};
 pub use lower::{Arm, If, Sections, Statement};
 pub use option_kind::{OptionKind, Refusal};
-pub use options::{OptionDef, OptionReader, OptionsDef};
+pub use options::{OptionDef, OptionReader, OptionsDef, join_options};
 pub use password::Password;
 pub use plugin_block::{Attr, PluginBlock, PluginKind};
 pub use source::{LineColumn, Protocol, Source, SourceId, SourceMap, Span};

@@ -70,8 +70,25 @@ pub trait OptionsDef: Sized {
     /// All options, in the order of the fields.
     const OPTIONS: &'static [OptionDef];
 
+    /// Reads them with `reader`; `None` if one can't be read.
+    fn read(reader: &mut OptionReader<'_>) -> Option<Self>;
+
     /// Reads a block. Every error in it is reported; `None` if there was one.
     fn from_conf(block: &PluginBlock, diagnostics: &mut Diagnostics) -> Option<Self>;
+}
+
+/// The lists one behind the other; `N` is how many options they have together.
+pub const fn join_options<const N: usize>(lists: &[&[OptionDef]]) -> [OptionDef; N] {
+    let mut all = [OptionDef::new(""); N];
+    let (mut rest, mut at) = (lists, 0);
+    while let [list, others @ ..] = rest {
+        let (_, places) = all.split_at_mut(at);
+        let (places, _) = places.split_at_mut(list.len());
+        places.copy_from_slice(list);
+        at += list.len();
+        rest = others;
+    }
+    all
 }
 
 /// Reads the options of one block; used by what `#[derive(Options)]` writes.

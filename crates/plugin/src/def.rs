@@ -40,6 +40,11 @@ pub trait InputPlugin: Input + Sized + 'static {
     type Options: OptionsDef;
     /// The codec when the option `codec` is absent.
     const CODEC: &'static str = "plain";
+    /// The same, where it depends on other options.
+    fn default_codec(options: &Self::Options) -> &'static str {
+        let _ = options;
+        Self::CODEC
+    }
     /// Whether its data is a stream without message bounds: then `plain` means `line` and `json` means `json_lines`.
     const STREAM: bool = false;
     /// Makes it.
@@ -193,7 +198,7 @@ fn make_input<I: InputPlugin>(block: &PluginBlock, cx: &mut BuildContext<'_>) ->
     let options = I::Options::from_conf(block, cx.diagnostics);
     let (common, options) = common.zip(options).ok_or(Refused)?;
     cx.set_ecs(common.ecs_compatibility)?;
-    let conf = common.codec.clone().unwrap_or_else(|| CodecConf::named(I::CODEC));
+    let conf = common.codec.clone().unwrap_or_else(|| CodecConf::named(I::default_codec(&options)));
     let codec = if I::STREAM { cx.stream_codec(&conf)? } else { cx.codec(&conf)? };
     let decoration = Arc::new(InputDecoration::of_input(&common));
     let input = Box::new(I::build(options, cx)?);

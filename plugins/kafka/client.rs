@@ -1,0 +1,54 @@
+//! What the input and the output have in common: how brokers are reached.
+
+pub(crate) mod options;
+pub(crate) mod security;
+
+use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
+
+use options::{ConnectionOptions, DnsLookup};
+
+/// The settings of librdkafka that these options stand for.
+pub(crate) fn config(options: &ConnectionOptions) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    let lookup = match options.client_dns_lookup {
+        DnsLookup::Default | DnsLookup::UseAllDnsIps => "use_all_dns_ips",
+        DnsLookup::ResolveCanonicalBootstrapServersOnly => "resolve_canonical_bootstrap_servers_only",
+    };
+    config
+        .set("bootstrap.servers", &options.bootstrap_servers)
+        .set("client.id", &options.client_id)
+        .set("client.dns.lookup", lookup)
+        .set("client.software.name", "ferrostash")
+        .set("client.software.version", env!("CARGO_PKG_VERSION"))
+        .set("connections.max.idle.ms", options.connections_max_idle_ms.to_string())
+        .set("metadata.max.age.ms", options.metadata_max_age_ms.to_string())
+        .set("topic.metadata.refresh.interval.ms", options.metadata_max_age_ms.to_string())
+        .set("socket.timeout.ms", options.request_timeout_ms.to_string())
+        .set("socket.receive.buffer.bytes", buffer_size(options.receive_buffer_bytes))
+        .set("socket.send.buffer.bytes", buffer_size(options.send_buffer_bytes))
+        .set("reconnect.backoff.ms", options.reconnect_backoff_ms.to_string())
+        .set("reconnect.backoff.max.ms", options.reconnect_backoff_max_ms.to_string())
+        .set("retry.backoff.ms", options.retry_backoff_ms.to_string())
+        .set("log_level", "6")
+        .set_log_level(RDKafkaLogLevel::Info);
+    config
+}
+
+/// Java's -1 is librdkafka's 0.
+fn buffer_size(bytes: i64) -> String {
+    bytes.max(0).to_string()
+}
+
+/// Takes over what librdkafka logs.
+pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    match level {
+        RDKafkaLogLevel::Emerg
+        | RDKafkaLogLevel::Alert
+        | RDKafkaLogLevel::Critical
+        | RDKafkaLogLevel::Error => tracing::error!(facility, limited = true, "librdkafka: {message}"),
+        RDKafkaLogLevel::Warning => tracing::warn!(facility, limited = true, "librdkafka: {message}"),
+        RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => tracing::info!(facility, "librdkafka: {message}"),
+        RDKafkaLogLevel::Debug => tracing::debug!(facility, "librdkafka: {message}"),
+    }
+}

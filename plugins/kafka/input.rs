@@ -1,0 +1,4 @@
+//! The `kafka` input.
+
+pub(crate) mod options;
+pub(crate) mod registry_options;

@@ -1,0 +1,3 @@
+//! The `kafka` output.
+
+pub(crate) mod options;
