@@ -26,8 +26,8 @@ use std::time::Duration;
 use ferrostash_conf::Spanned;
 use ferrostash_event::Event;
 use ferrostash_plugin::{
-    Ack, BuildContext, BuildResult, Chunk, CodecFailures, Input, InputContext, InputError, InputPlugin, LineBuffers,
-    PluginDef, QueueClosed, RawLines, Reserved, StartError, input,
+    Ack, BuildContext, BuildResult, Chunk, CodecFailures, Input, InputContext, InputError, InputPlugin,
+    LineBuffers, PluginDef, QueueClosed, RawLines, Reserved, StartError, input,
 };
 use futures::future::{BoxFuture, try_join_all};
 use rdkafka::ClientConfig;
@@ -99,8 +99,12 @@ impl InputPlugin for Kafka {
             Decoration::Extended => Detail::Headers,
         };
         match options.decorate_events {
-            Decoration::False => cx.warn("Deprecated value `false` for `decorate_events` option; use `none` instead."),
-            Decoration::True => cx.warn("Deprecated value `true` for `decorate_events` option; use `basic` instead."),
+            Decoration::False => {
+                cx.warn("Deprecated value `false` for `decorate_events` option; use `none` instead.")
+            }
+            Decoration::True => {
+                cx.warn("Deprecated value `true` for `decorate_events` option; use `basic` instead.")
+            }
             _ => {}
         }
         Ok(Kafka {
@@ -123,7 +127,10 @@ impl InputPlugin for Kafka {
 
 fn deserializer(name: &str, class: &Spanned<String>, cx: &mut BuildContext<'_>) -> BuildResult<Deserializer> {
     Deserializer::of_class(&class.value).ok_or_else(|| {
-        cx.refuse_at(class.span, format!("Java classes can't be loaded here: `{name}` can't be `{}`", class.value))
+        cx.refuse_at(
+            class.span,
+            format!("Java classes can't be loaded here: `{name}` can't be `{}`", class.value),
+        )
     })
 }
 
@@ -184,10 +191,11 @@ impl Kafka {
         let thread = std::thread::Builder::new().name(format!("kafka-input-{number}"));
         let spawned = thread.spawn(move || {
             let _span = span.enter();
-            let _ = ended.send(Member::new(member).run());
+            let _ = ended.send(Member::new(member).and_then(Member::run));
         });
         spawned.map_err(|error| format!("no thread for a consumer: {error}"))?;
-        let mut way = Way { cx, commits_early: self.options.enable_auto_commit == Some(true), kept: Vec::new() };
+        let mut way =
+            Way { cx, commits_early: self.options.enable_auto_commit == Some(true), kept: Vec::new() };
         let pushed = way.push_all(&mut handed, &reading).await;
         // The member notices that nobody takes anything.
         drop(handed);
@@ -300,7 +308,8 @@ impl Input for Kafka {
         Box::pin(async {
             let ready = std::mem::take(&mut self.ready);
             let consumers = if ready.is_empty() { self.consumers().map_err(InputError)? } else { ready };
-            let members = consumers.into_iter().enumerate().map(|(n, consumer)| self.run_member(n, consumer, cx));
+            let members =
+                consumers.into_iter().enumerate().map(|(n, consumer)| self.run_member(n, consumer, cx));
             // When one fails the others end, too: their threads see that nobody takes what they read.
             try_join_all(members).await.map(drop).map_err(InputError)
         })

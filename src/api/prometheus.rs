@@ -300,7 +300,8 @@ impl Tables {
     fn register(self, families: &Families) -> prometheus::Result<()> {
         for ((name, own_labels), rows) in self.0 {
             let labels: Vec<&str> = PLUGIN.iter().copied().chain(own_labels).collect();
-            let family = families.gauges(&name, "A number of the plugin's own, for each of its parts.", &labels)?;
+            let family =
+                families.gauges(&name, "A number of the plugin's own, for each of its parts.", &labels)?;
             for (texts, value) in rows {
                 family.with_label_values(&texts).set(value);
             }

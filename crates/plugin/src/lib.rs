@@ -39,7 +39,8 @@ pub use filter::{EventFilter, Filter, FilterContext, Flushes, Matched};
 pub use input::{Chunk, EventQueue, Input, InputContext, InputError, QueueClosed, Reserved, StartError};
 pub use line_chunk::{LINE_CHUNK_BYTES, LineBuffers, LineChunk};
 pub use metrics::{
-    CUSTOM_METRICS_MAX, Counter, CustomMetric, METRIC_ROWS_MAX, MetricKind, MetricRow, MetricTable, PluginMetrics, Tally, Time,
+    CUSTOM_METRICS_MAX, Counter, CustomMetric, METRIC_ROWS_MAX, MetricKind, MetricRow, MetricTable,
+    PluginMetrics, Tally, Time,
 };
 pub use output::{
     Account, BatchEncoder, Buried, DeadLetters, Dropped, Encoded, FilteredBatch, Output, OutputBatch,

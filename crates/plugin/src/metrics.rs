@@ -2,8 +2,8 @@
 //!
 //! Handles are resolved when a plugin is built and added to once per batch; the API and Prometheus read the same ones.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 

@@ -65,6 +65,11 @@ impl MemberContext {
         self.is_closing.store(true, Ordering::Release);
     }
 
+    /// A commit was answered.
+    pub(crate) fn committed(&self, offsets: TopicPartitionList, error: Option<KafkaError>) {
+        self.put(Occurrence::Committed { offsets, error });
+    }
+
     fn put(&self, occurrence: Occurrence) {
         self.occurred.lock().unwrap_or_else(PoisonError::into_inner).push(occurrence);
         self.has_occurred.store(true, Ordering::Release);
@@ -113,10 +118,6 @@ impl ConsumerContext for MemberContext {
                 self.put(Occurrence::Revoked { partitions: partitions.clone(), are_lost });
             }
         }
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        self.put(Occurrence::Committed { offsets: offsets.clone(), error: result.err() });
     }
 }
 

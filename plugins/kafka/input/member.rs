@@ -5,6 +5,8 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use ferrostash_plugin::{Ack, Counter, LineBuffers, MetricRow, MetricTable, RawLines, Shutdown};
@@ -59,6 +61,40 @@ impl Drop for Handed {
     }
 }
 
+/// Commits offsets, on a thread of its own: the library tells only who waits for it how a commit ended.
+struct Committer {
+    jobs: Option<SyncSender<TopicPartitionList>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Committer {
+    fn new(consumer: Arc<BaseConsumer<MemberContext>>) -> Result<Committer, String> {
+        let (jobs, offsets) = sync_channel::<TopicPartitionList>(1);
+        let thread = std::thread::Builder::new().name("kafka-commit".to_owned()).spawn(move || {
+            for offsets in offsets {
+                let error = consumer.commit(&offsets, CommitMode::Sync).err();
+                consumer.context().committed(offsets, error);
+            }
+        });
+        let thread = thread.map_err(|error| format!("no thread for commits: {error}"))?;
+        Ok(Committer { jobs: Some(jobs), thread: Some(thread) })
+    }
+
+    /// Begins a commit; false while another one is on its way.
+    fn begin(&self, offsets: TopicPartitionList) -> bool {
+        self.jobs.as_ref().is_some_and(|jobs| jobs.try_send(offsets).is_ok())
+    }
+
+    /// Ends the thread; waits for it where nothing is on its way.
+    fn end(&mut self, is_idle: bool) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take().filter(|_| is_idle) {
+            // A panic there is a commit that failed.
+            let _ = thread.join();
+        }
+    }
+}
+
 /// What members of one input count together.
 pub(crate) struct Counts {
     pub(crate) rebalances: Arc<Counter>,
@@ -94,6 +130,7 @@ pub(crate) struct Member {
     is_stalled: bool,
     has_topics: bool,
     leaving: Option<Leaving>,
+    committer: Committer,
     commit_sent: Option<Instant>,
     times: Times,
 }
@@ -123,9 +160,10 @@ struct Times {
 }
 
 impl Member {
-    pub(crate) fn new(with: Equipment) -> Member {
+    pub(crate) fn new(with: Equipment) -> Result<Member, String> {
         let now = Instant::now();
-        Member {
+        Ok(Member {
+            committer: Committer::new(Arc::clone(&with.consumer))?,
             records: Records::new(with.settings.delimiter.clone(), with.buffers.clone()),
             with,
             partitions: Partitions::default(),
@@ -136,7 +174,7 @@ impl Member {
             leaving: None,
             commit_sent: None,
             times: Times { settled: now, committed: now, shown: now, subscribed: None },
-        }
+        })
     }
 
     /// Reads until the stop, then waits for what is in flight, commits and leaves the group.
@@ -207,7 +245,8 @@ impl Member {
                 taken.place
             }
             None => {
-                let Some(partition) = self.partitions.get(slot).filter(|partition| partition.is_open()) else {
+                let Some(partition) = self.partitions.get(slot).filter(|partition| partition.is_open())
+                else {
                     // Who has the partition next, or we after a seek, read it again.
                     return;
                 };
@@ -389,7 +428,8 @@ impl Member {
             }
         }
         self.pause_and_resume();
-        let drain = if are_lost { Duration::ZERO } else { DRAIN_MAX.min(self.with.settings.max_poll_interval / 2) };
+        let drain =
+            if are_lost { Duration::ZERO } else { DRAIN_MAX.min(self.with.settings.max_poll_interval / 2) };
         let leaving = Leaving { partitions, until: now + drain, is_drained: are_lost };
         if are_lost {
             self.forget(&leaving);
@@ -417,16 +457,17 @@ impl Member {
             }
             leaving.is_drained = true;
             leaving.until = now + COMMIT_MAX;
-            self.times.committed = now;
-            self.commit_sent = None;
             self.commit(now);
             return;
         }
         let is_committed = names.iter().filter_map(of).all(|partition| partition.to_commit().is_none());
-        if (is_committed || self.commit_sent.is_none() || now >= leaving.until)
-            && let Some(leaving) = self.leaving.take()
-        {
-            self.forget(&leaving);
+        if is_committed || now >= leaving.until {
+            if let Some(leaving) = self.leaving.take() {
+                self.forget(&leaving);
+            }
+        } else {
+            // An earlier commit was on its way, or the last one failed.
+            self.commit(now);
         }
     }
 
@@ -445,11 +486,10 @@ impl Member {
 
     /// Commits what is settled, unless an earlier commit is still on its way.
     fn commit(&mut self, now: Instant) {
-        if self.commit_sent.is_some_and(|sent| now.duration_since(sent) < COMMIT_MAX) {
+        if self.commit_sent.is_some() {
             return;
         }
         self.times.committed = now;
-        self.commit_sent = None;
         let mut offsets = TopicPartitionList::new();
         for partition in self.partitions.iter_mut() {
             partition.settle(now);
@@ -461,9 +501,8 @@ impl Member {
         if offsets.count() == 0 {
             return;
         }
-        match self.with.consumer.commit(&offsets, CommitMode::Async) {
-            Ok(()) => self.commit_sent = Some(now),
-            Err(error) => self.note_commit_error(&error),
+        if self.committer.begin(offsets) {
+            self.commit_sent = Some(now);
         }
     }
 
@@ -474,14 +513,9 @@ impl Member {
         }
         self.with.counts.commits.add(1);
         for element in offsets.elements() {
-            let Some(partition) = self.partitions.find_mut(element.topic(), element.partition()) else { continue };
-            match (element.error(), element.offset()) {
-                (Ok(()), Offset::Offset(offset)) => partition.set_committed(offset),
-                (Err(error), _) => {
-                    self.with.counts.commit_errors.add(1);
-                    tracing::warn!(%error, topic = element.topic(), limited = true, "A partition's offset was not committed.");
-                }
-                _ => {}
+            let partition = self.partitions.find_mut(element.topic(), element.partition());
+            if let (Some(partition), Offset::Offset(offset)) = (partition, element.offset()) {
+                partition.set_committed(offset);
             }
         }
     }
@@ -543,12 +577,16 @@ impl Member {
             }
         }
         drop(self.waiting.take());
-        self.commit_sent = None;
-        self.commit(Instant::now());
-        while self.commit_sent.is_some_and(|sent| sent.elapsed() < COMMIT_MAX) {
+        let deadline = Instant::now() + COMMIT_MAX;
+        while Instant::now() < deadline {
+            self.commit(Instant::now());
+            if self.commit_sent.is_none() {
+                break;
+            }
             self.poll_without_messages(LOOK_EVERY_LEAVING);
             self.look_after();
         }
+        self.committer.end(self.commit_sent.is_none());
         self.with.counts.assigned.subtract(self.partitions.iter().count() as u64);
         self.with.counts.table.set(self.with.number, Vec::new());
         self.with.consumer.context().close();

@@ -181,7 +181,8 @@ mod tests {
     #[test]
     fn chunks_in_flight_are_bounded() {
         let mut partition = partition();
-        let acks: Vec<_> = (0..CHUNKS_IN_FLIGHT_MAX as i64).map(|n| partition.issue(n, n + 1).unwrap()).collect();
+        let acks: Vec<_> =
+            (0..CHUNKS_IN_FLIGHT_MAX as i64).map(|n| partition.issue(n, n + 1).unwrap()).collect();
         assert!(partition.is_full() && partition.issue(512, 513).is_none());
         drop(acks);
         partition.settle(Instant::now());

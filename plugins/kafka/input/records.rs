@@ -176,7 +176,8 @@ impl LineMaker for RecordMaker {
             return;
         }
         let mut codec = self.reading.codec.for_stream();
-        if about.iter().take(lines.iter().count()).any(|about| about.failure.is_some()) || !codec.is_stateless()
+        if about.iter().take(lines.iter().count()).any(|about| about.failure.is_some())
+            || !codec.is_stateless()
         {
             for (number, (value, about)) in lines.iter().zip(about).enumerate() {
                 let mut take = |event| sink(number, finisher.finish(event, number, value, about));

@@ -96,7 +96,8 @@ pub(crate) enum Topics {
 
 impl Topics {
     fn of(options: &KafkaInputOptions, cx: &mut BuildContext<'_>) -> BuildResult<Topics> {
-        let Some(pattern) = options.topics_pattern.as_ref().filter(|pattern| !pattern.value.is_empty()) else {
+        let Some(pattern) = options.topics_pattern.as_ref().filter(|pattern| !pattern.value.is_empty())
+        else {
             if options.topics.is_empty() || options.topics.iter().any(String::is_empty) {
                 return Err(cx.refuse("`topics` names no topic"));
             }
@@ -107,7 +108,8 @@ impl Topics {
         let regex = whole.map_err(|error| {
             cx.refuse_at(pattern.span, format!("`topics_pattern` is no regular expression: {error}"))
         })?;
-        let with_internal = options.exclude_internal_topics.as_ref().is_some_and(|text| text.value == "false");
+        let with_internal =
+            options.exclude_internal_topics.as_ref().is_some_and(|text| text.value == "false");
         let again_after = Duration::from_millis(options.connection.metadata_max_age_ms);
         Ok(Topics::Pattern { pattern: regex, with_internal, again_after })
     }
@@ -129,20 +131,22 @@ impl Topics {
     pub(crate) fn subscribe(&self, consumer: &BaseConsumer<MemberContext>) -> Result<bool, String> {
         let names = match self {
             Topics::List(names) => names.clone(),
-            Topics::Pattern { pattern, with_internal, .. } => match consumer.fetch_metadata(None, TOPICS_WAIT) {
-                Err(error) => {
-                    tracing::warn!(%error, limited = true, "The brokers don't name their topics.");
-                    return Ok(consumer.subscription().is_ok_and(|topics| topics.count() > 0));
+            Topics::Pattern { pattern, with_internal, .. } => {
+                match consumer.fetch_metadata(None, TOPICS_WAIT) {
+                    Err(error) => {
+                        tracing::warn!(%error, limited = true, "The brokers don't name their topics.");
+                        return Ok(consumer.subscription().is_ok_and(|topics| topics.count() > 0));
+                    }
+                    Ok(metadata) => {
+                        let names = metadata.topics().iter().map(|topic| topic.name());
+                        let names = names.filter(|name| pattern.is_match(name));
+                        let names = names.filter(|name| *with_internal || !INTERNAL_TOPICS.contains(name));
+                        let mut names: Vec<_> = names.map(str::to_owned).collect();
+                        names.sort_unstable();
+                        names
+                    }
                 }
-                Ok(metadata) => {
-                    let names = metadata.topics().iter().map(|topic| topic.name());
-                    let names = names.filter(|name| pattern.is_match(name));
-                    let names = names.filter(|name| *with_internal || !INTERNAL_TOPICS.contains(name));
-                    let mut names: Vec<_> = names.map(str::to_owned).collect();
-                    names.sort_unstable();
-                    names
-                }
-            },
+            }
         };
         let known = consumer.subscription().map_err(|error| error.to_string())?;
         let mut known: Vec<_> = known.elements().iter().map(|topic| topic.topic().to_owned()).collect();

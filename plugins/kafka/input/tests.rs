@@ -88,7 +88,8 @@ async fn messages_become_events_and_their_offsets_are_committed() {
     let mut input = start(&cluster.input("decorate_events => basic")).await;
     let events = input.events(3).await;
     let partition = FieldRef::parse("[@metadata][kafka][offset]").unwrap();
-    let texts: Vec<_> = events.iter().map(|event| event.get_str(&FieldRef::literal("message")).unwrap()).collect();
+    let texts: Vec<_> =
+        events.iter().map(|event| event.get_str(&FieldRef::literal("message")).unwrap()).collect();
     assert_eq!(texts, ["one", "two\nlines", ""]);
     assert_eq!(format!("{:?}", events[2].get(&partition).unwrap()), "Int(2)");
     assert_ne!(events[0].origin(), events[1].origin());
@@ -106,7 +107,7 @@ async fn everything_of_a_message_is_in_the_metadata() {
     let record = BaseRecord::to("t").partition(1).key("k").payload("x").timestamp(77).headers(headers);
     cluster.producer.send(record).map_err(|(error, _)| error).unwrap();
     cluster.producer.flush(PATIENCE).unwrap();
-    let mut input = start(&cluster.input("decorate_events => extended group_id => g")).await;
+    let mut input = start(&cluster.input("decorate_events => extended group_id => 'g'")).await;
     let event = input.events(1).await.remove(0);
     let metadata = FieldRef::parse("[@metadata][kafka]").unwrap();
     let mut shown = ferrostash_event::Event::new();
@@ -155,7 +156,8 @@ async fn a_second_member_gets_its_share_and_nothing_is_read_twice() {
     for strategy in ["range", "cooperative_sticky"] {
         let cluster = Cluster::new("t", 4);
         (0..4).for_each(|partition| cluster.numbers("t", partition, 0, 50));
-        let text = cluster.input(&format!("partition_assignment_strategy => {strategy} session_timeout_ms => 6000"));
+        let text =
+            cluster.input(&format!("partition_assignment_strategy => {strategy} session_timeout_ms => 6000"));
         let (mut one, mut two) = (start(&text).await, start(&text).await);
         let mut texts = Vec::new();
         let (mut of_two, begin) = (0, Instant::now());
@@ -175,8 +177,10 @@ async fn a_second_member_gets_its_share_and_nothing_is_read_twice() {
             }
         }
         assert!(of_two > 0, "{strategy}");
-        let mut texts: Vec<_> =
-            texts.iter().map(|event| event.get_str(&FieldRef::literal("message")).unwrap().to_owned()).collect();
+        let mut texts: Vec<_> = texts
+            .iter()
+            .map(|event| event.get_str(&FieldRef::literal("message")).unwrap().to_owned())
+            .collect();
         let all = texts.len();
         texts.sort();
         texts.dedup();
@@ -227,19 +231,29 @@ async fn topics_by_pattern() {
     let mut input = start(&cluster.input(r#"topics_pattern => "logs-\w+""#)).await;
     let mut texts = input.json(2).await;
     texts.sort();
-    assert!(texts[0].contains("logs-a") && texts[1].contains("logs-b"), "{texts:?}");
+    assert!(
+        texts.iter().any(|text| text.contains("logs-a")) && texts.iter().any(|text| text.contains("logs-b")),
+        "{texts:?}"
+    );
     assert!(input.stop().await.unwrap().is_empty());
 }
 
 #[test]
 fn options_that_cannot_be() {
-    let refusal = |text: &str| Harness::new(PLUGINS).input(&format!("kafka {{ {text} }}")).err().unwrap_or_default();
+    let refusal =
+        |text: &str| Harness::new(PLUGINS).input(&format!("kafka {{ {text} }}")).err().unwrap_or_default();
     for (text, reason) in [
         ("auto_offset_reset => smallest", "`auto_offset_reset` is `earliest`, `latest` or `none`"),
         ("partition_assignment_strategy => fair", "unsupported partition_assignment_strategy: \"fair\""),
         ("partition_assignment_strategy => 'com.example.Mine'", "Java classes can't be loaded here"),
-        ("value_deserializer_class => 'com.example.Mine'", "`value_deserializer_class` can't be `com.example.Mine`"),
-        ("group_protocol => consumer session_timeout_ms => 6000", "group_protocol cannot be set to 'consumer' when any"),
+        (
+            "value_deserializer_class => 'com.example.Mine'",
+            "`value_deserializer_class` can't be `com.example.Mine`",
+        ),
+        (
+            "group_protocol => consumer session_timeout_ms => 6000",
+            "group_protocol cannot be set to 'consumer' when any",
+        ),
         ("topics_pattern => '('", "`topics_pattern` is no regular expression"),
         ("consumer_threads => 0", "`consumer_threads` must be between"),
         ("fetch_min_bytes => 0", "fetch.min.bytes"),
