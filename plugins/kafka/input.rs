@@ -8,7 +8,7 @@
 //! | `records`, `deserializer` | messages, and the events that workers make of them |
 //! | `statistics` | what librdkafka tells of partitions |
 
-mod context;
+pub(crate) mod context;
 mod deserializer;
 mod member;
 pub(crate) mod options;

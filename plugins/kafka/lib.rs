@@ -4,6 +4,7 @@ use ferrostash_plugin::PluginDef;
 
 mod client;
 mod input;
+mod link;
 mod output;
 
 /// The plugins of this crate.

@@ -22,7 +22,7 @@ mod shutdown;
 pub mod testing;
 mod whole_lines;
 
-pub use ack::{Ack, AckTracker, CHUNKS_IN_FLIGHT_MAX, Outcome};
+pub use ack::{Ack, AckNote, AckTracker, CHUNKS_IN_FLIGHT_MAX, Outcome};
 pub use backoff::Backoff;
 pub use buffers::{Buffer, Buffers};
 pub use build::{BuildContext, BuildResult, PipelineInfo, Refused};

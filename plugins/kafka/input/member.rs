@@ -9,7 +9,9 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use ferrostash_plugin::{Ack, Counter, LineBuffers, MetricRow, MetricTable, RawLines, Shutdown};
+use ferrostash_plugin::{
+    Ack, AckNote, Counter, LineBuffers, MetricRow, MetricTable, Outcome, RawLines, Shutdown,
+};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
@@ -22,6 +24,7 @@ use super::partition::Partition;
 use super::records::{Place, Reading, Records};
 use super::settings::Settings;
 use super::statistics::Statistics;
+use crate::link::Link;
 
 /// Bytes of messages with which a chunk is handed over.
 const CHUNK_BYTES: usize = 192 << 10;
@@ -31,6 +34,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const LOOK_EVERY_LEAVING: Duration = Duration::from_millis(5);
 /// How long the pipeline may have no room before fetching is paused: what was fetched ahead is fetched again afterwards.
 const PAUSE_AFTER: Duration = Duration::from_millis(500);
+/// How often it is looked whether a transaction still wants calm.
+const CALM_EVERY: Duration = Duration::from_millis(1);
 /// How long partitions that the group wants back are drained, at most.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
 /// How long a commit may take before it is given up.
@@ -122,12 +127,15 @@ pub(crate) struct Equipment {
 pub(crate) struct Member {
     with: Equipment,
     partitions: Partitions,
+    link: Arc<Link>,
     records: Records,
     /// The partitions of `records`.
     taken: Vec<Taken>,
     /// What the pipeline has no room for yet, and since when.
     waiting: Option<(Handed, Instant)>,
     is_stalled: bool,
+    /// Since when a transaction wants calm.
+    held_since: Option<Instant>,
     has_topics: bool,
     leaving: Option<Leaving>,
     committer: Committer,
@@ -163,6 +171,7 @@ impl Member {
     pub(crate) fn new(with: Equipment) -> Result<Member, String> {
         let now = Instant::now();
         Ok(Member {
+            link: Link::new(&with.consumer, with.settings.reads_committed),
             committer: Committer::new(Arc::clone(&with.consumer))?,
             records: Records::new(with.settings.delimiter.clone(), with.buffers.clone()),
             with,
@@ -170,6 +179,7 @@ impl Member {
             taken: Vec::new(),
             waiting: None,
             is_stalled: false,
+            held_since: None,
             has_topics: false,
             leaving: None,
             commit_sent: None,
@@ -192,10 +202,10 @@ impl Member {
             self.subscribe()?;
             if self.waiting.is_some() {
                 self.wait_for_room();
-            } else {
+            } else if self.taken.is_empty() {
                 self.poll()?;
-                self.hand_over();
             }
+            self.hand_over();
             self.look_after();
         }
         Ok(())
@@ -275,23 +285,33 @@ impl Member {
         Ok(())
     }
 
-    /// Gives the pipeline what was taken.
+    /// Gives the pipeline what was taken, unless it still has to take something else, or a transaction wants a moment's calm.
     fn hand_over(&mut self) {
-        if self.taken.is_empty() {
+        if self.taken.is_empty() || self.waiting.is_some() {
             return;
         }
+        let Some(notes) = self.link.hand_over(self.taken.iter().filter_map(|taken| {
+            let place = &self.partitions.get(taken.slot)?.place;
+            Some((&place.topic, place.partition, taken.next))
+        })) else {
+            return self.wait_for_calm();
+        };
+        self.held_since = None;
         let mut acks = Vec::with_capacity(self.taken.len());
-        for Taken { slot, first, next, .. } in self.taken.drain(..) {
+        for (Taken { slot, first, next, .. }, note) in self.taken.drain(..).zip(notes) {
             let Some(partition) = self.partitions.get_mut(slot) else { continue };
-            match partition.issue(first, next) {
+            match partition.issue(first, next, Arc::clone(&note) as Arc<dyn AckNote>) {
                 Some(ack) => acks.push(ack),
                 // It was not paused in time: what has no ack is read again.
-                None => partition.rewind_later(Instant::now()),
+                None => {
+                    note.ended(Outcome::Abandoned);
+                    partition.rewind_later(Instant::now());
+                }
             }
         }
         let handed = Handed { lines: Some(self.records.take(&self.with.reading)), acks };
         match self.with.sender.try_send(handed) {
-            Ok(()) => {}
+            Ok(()) => self.is_stalled = false,
             Err(mpsc::error::TrySendError::Full(handed) | mpsc::error::TrySendError::Closed(handed)) => {
                 self.waiting = Some((handed, Instant::now()));
             }
@@ -313,15 +333,30 @@ impl Member {
             Ok(Err(_)) => return,
             Err(_) => self.waiting = Some((handed, since)),
         }
-        if self.waiting.is_some() && since.elapsed() >= PAUSE_AFTER {
-            if !self.is_stalled {
-                self.is_stalled = true;
-                tracing::debug!("The pipeline has no room: fetching pauses.");
-            }
-            self.pause_and_resume();
-            // Nothing comes while all is paused; the group sees that we live.
-            self.poll_without_messages(Duration::ZERO);
+        if self.waiting.is_some() {
+            self.stall_after(since);
         }
+    }
+
+    /// Waits a little for a transaction to end.
+    fn wait_for_calm(&mut self) {
+        let since = *self.held_since.get_or_insert_with(Instant::now);
+        std::thread::sleep(CALM_EVERY);
+        self.stall_after(since);
+    }
+
+    /// Stops fetching when nothing could be handed over for a while, and lets the group see that we live.
+    fn stall_after(&mut self, since: Instant) {
+        if since.elapsed() < PAUSE_AFTER {
+            return;
+        }
+        if !self.is_stalled {
+            self.is_stalled = true;
+            tracing::debug!("The pipeline has no room: fetching pauses.");
+        }
+        self.pause_and_resume();
+        // Nothing comes while all is paused.
+        self.poll_without_messages(Duration::ZERO);
     }
 
     fn poll_without_messages(&self, wait: Duration) {
@@ -352,16 +387,21 @@ impl Member {
     }
 
     fn settle(&mut self, now: Instant) {
-        for partition in self.partitions.iter_mut() {
+        let is_transactional = self.link.is_transactional();
+        for slot in 0..self.partitions.slots.len() {
+            let Some(partition) = self.partitions.get_mut(slot) else { continue };
             partition.settle(now);
+            partition.waits_for_all = is_transactional;
             let Some(offset) = partition.rewind(now) else { continue };
             let Place { topic, partition: number, .. } = &partition.place;
+            self.link.reset(topic, *number, Some(offset));
             tracing::warn!(topic = &**topic, partition = number, offset, "What was given up is read again.");
             let sought = self.with.consumer.seek(topic, *number, Offset::Offset(offset), Duration::ZERO);
             if let Err(error) = sought {
                 tracing::warn!(%error, limited = true, "A partition can't be read again yet.");
                 partition.rewind_later(now);
             }
+            self.drop_taken_of(&[slot]);
         }
         self.pause_and_resume();
     }
@@ -473,15 +513,36 @@ impl Member {
 
     /// Gives partitions back for good; whoever still works on them is not listened to any more.
     fn forget(&mut self, leaving: &Leaving) {
-        for element in leaving.partitions.elements() {
+        let elements = leaving.partitions.elements();
+        let slots = elements.iter().filter_map(|e| self.partitions.slot(e.topic(), e.partition()));
+        self.drop_taken_of(&slots.collect::<Vec<_>>());
+        for element in elements {
             if self.partitions.remove(element.topic(), element.partition()) {
                 self.with.counts.assigned.subtract(1);
+                self.link.reset(&element.topic().into(), element.partition(), None);
             }
         }
         if let Err(error) = give_back(&self.with.consumer, &leaving.partitions) {
             tracing::warn!(%error, "Partitions could not be given back.");
         }
         self.show();
+    }
+
+    /// Forgets what was taken and not handed over, if something of these partitions is in it; the others are read again.
+    fn drop_taken_of(&mut self, slots: &[usize]) {
+        if !self.taken.iter().any(|taken| slots.contains(&taken.slot)) {
+            return;
+        }
+        self.records.clear();
+        for Taken { slot, first, .. } in std::mem::take(&mut self.taken) {
+            let Some(partition) = self.partitions.get_mut(slot).filter(|_| !slots.contains(&slot)) else {
+                continue;
+            };
+            let Place { topic, partition: number, .. } = &partition.place;
+            if self.with.consumer.seek(topic, *number, Offset::Offset(first), Duration::ZERO).is_err() {
+                partition.again_from(first, Instant::now());
+            }
+        }
     }
 
     /// Commits what is settled, unless an earlier commit is still on its way.
@@ -501,13 +562,19 @@ impl Member {
         if offsets.count() == 0 {
             return;
         }
-        if self.committer.begin(offsets) {
+        if !self.link.begin_commit() {
+            // They were part of a transaction.
+            self.partitions.iter_mut().for_each(Partition::set_all_committed);
+        } else if self.committer.begin(offsets) {
             self.commit_sent = Some(now);
+        } else {
+            self.link.end_commit();
         }
     }
 
     fn note_commit(&mut self, offsets: &TopicPartitionList, error: Option<KafkaError>) {
         self.commit_sent = None;
+        self.link.end_commit();
         if let Some(error) = error {
             return self.note_commit_error(&error);
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ferrostash_plugin::{Ack, AckTracker};
+use ferrostash_plugin::{Ack, AckNote, AckTracker};
 
 use super::records::Place;
 
@@ -12,6 +12,8 @@ pub(crate) const CHUNKS_IN_FLIGHT_MAX: usize = 512;
 /// How long a partition rests before what was given up is read again; doubled each time.
 const REWIND_AFTER: Duration = Duration::from_secs(1);
 const REWIND_AFTER_MAX: Duration = Duration::from_secs(60);
+/// How long chunks without an outcome are waited for before others of the partition are read again.
+const UNDECIDED_MAX: Duration = Duration::from_secs(30);
 
 /// A partition of a topic.
 pub(crate) struct Partition {
@@ -31,6 +33,9 @@ pub(crate) struct Partition {
     pub(crate) is_leaving: bool,
     /// When it is to be read again from `settled`.
     rewind_at: Option<Instant>,
+    abandoned_at: Option<Instant>,
+    /// Before it is read again everything in flight has ended, however long that takes: its offsets are part of transactions.
+    pub(crate) waits_for_all: bool,
     rewinds: u32,
 }
 
@@ -46,6 +51,8 @@ impl Partition {
             is_paused: false,
             is_leaving: false,
             rewind_at: None,
+            abandoned_at: None,
+            waits_for_all: false,
             rewinds: 0,
         }
     }
@@ -72,10 +79,10 @@ impl Partition {
     }
 
     /// An ack for messages from `first` on, of which the last is before `next`.
-    pub(crate) fn issue(&mut self, first: i64, next: i64) -> Option<Ack> {
+    pub(crate) fn issue(&mut self, first: i64, next: i64, note: Arc<dyn AckNote>) -> Option<Ack> {
         self.settled.get_or_insert(first);
         self.position = Some(next);
-        self.tracker.try_issue(next).ok()
+        self.tracker.try_issue_with(next, Some(note)).ok()
     }
 
     /// Takes in what became of chunks; `now` is when.
@@ -88,12 +95,17 @@ impl Partition {
             let wait = REWIND_AFTER.saturating_mul(1 << self.rewinds.min(6)).min(REWIND_AFTER_MAX);
             self.rewinds += 1;
             self.rewind_at = Some(now + wait);
+            self.abandoned_at = Some(now);
         }
     }
 
     /// Where to read again, once it is time: something was given up there.
     pub(crate) fn rewind(&mut self, now: Instant) -> Option<i64> {
         self.rewind_at.filter(|at| *at <= now)?;
+        // What is still on its way would come twice; but it may be stuck where others aren't.
+        if self.tracker.undecided() > 0 && (self.waits_for_all || now < self.abandoned_at? + UNDECIDED_MAX) {
+            return None;
+        }
         self.rewind_at = None;
         // What is still on its way belongs to the old tracker, and nobody hears of it any more.
         self.tracker = AckTracker::new(CHUNKS_IN_FLIGHT_MAX);
@@ -104,6 +116,13 @@ impl Partition {
     /// Tries again in a while to read again.
     pub(crate) fn rewind_later(&mut self, now: Instant) {
         self.rewind_at = Some(now + REWIND_AFTER);
+        self.abandoned_at.get_or_insert(now);
+    }
+
+    /// Messages from `first` on were taken and are to be read again.
+    pub(crate) fn again_from(&mut self, first: i64, now: Instant) {
+        self.settled.get_or_insert(first);
+        self.rewind_later(now);
     }
 
     /// The offset to commit, where the group does not know it yet.
@@ -114,6 +133,11 @@ impl Partition {
     /// The group knows now.
     pub(crate) fn set_committed(&mut self, offset: i64) {
         self.committed = Some(offset);
+    }
+
+    /// The group knows what is settled, from somebody else.
+    pub(crate) fn set_all_committed(&mut self) {
+        self.committed = self.settled;
     }
 
     /// How far the group is behind the partition's end.
@@ -136,6 +160,16 @@ impl Partition {
 mod tests {
     use super::*;
 
+    struct Nothing;
+
+    impl AckNote for Nothing {
+        fn ended(&self, _: ferrostash_plugin::Outcome) {}
+    }
+
+    fn note() -> Arc<dyn AckNote> {
+        Arc::new(Nothing)
+    }
+
     fn partition() -> Partition {
         Partition::new(Place { topic: "t".into(), partition: 0, source: None })
     }
@@ -144,7 +178,8 @@ mod tests {
     fn only_what_is_settled_is_committed() {
         let mut partition = partition();
         let now = Instant::now();
-        let (first, second) = (partition.issue(10, 15).unwrap(), partition.issue(15, 20).unwrap());
+        let (first, second) =
+            (partition.issue(10, 15, note()).unwrap(), partition.issue(15, 20, note()).unwrap());
         assert_eq!(partition.to_commit(), Some(10));
         partition.set_committed(10);
         drop(second);
@@ -162,7 +197,8 @@ mod tests {
     fn what_was_given_up_is_read_again() {
         let mut partition = partition();
         let now = Instant::now();
-        let (first, second) = (partition.issue(0, 5).unwrap(), partition.issue(5, 9).unwrap());
+        let (first, second) =
+            (partition.issue(0, 5, note()).unwrap(), partition.issue(5, 9, note()).unwrap());
         second.abandon();
         drop((first, second));
         partition.settle(now);
@@ -170,7 +206,7 @@ mod tests {
         let later = now + REWIND_AFTER;
         assert_eq!(partition.rewind(later), Some(5));
         assert!(partition.is_open() && partition.to_commit() == Some(5));
-        let again = partition.issue(5, 9).unwrap();
+        let again = partition.issue(5, 9, note()).unwrap();
         again.abandon();
         drop(again);
         partition.settle(later);
@@ -182,8 +218,8 @@ mod tests {
     fn chunks_in_flight_are_bounded() {
         let mut partition = partition();
         let acks: Vec<_> =
-            (0..CHUNKS_IN_FLIGHT_MAX as i64).map(|n| partition.issue(n, n + 1).unwrap()).collect();
-        assert!(partition.is_full() && partition.issue(512, 513).is_none());
+            (0..CHUNKS_IN_FLIGHT_MAX as i64).map(|n| partition.issue(n, n + 1, note()).unwrap()).collect();
+        assert!(partition.is_full() && partition.issue(512, 513, note()).is_none());
         drop(acks);
         partition.settle(Instant::now());
         assert!(!partition.is_full());

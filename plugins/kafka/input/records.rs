@@ -130,6 +130,13 @@ impl Records {
         self.about.push(About { place, offset: message.offset(), detail, failure });
     }
 
+    /// Forgets all of them.
+    pub(crate) fn clear(&mut self) {
+        self.values.clear();
+        self.about.clear();
+        self.places.clear();
+    }
+
     /// The values, each with the offset of its message.
     pub(crate) fn take(&mut self, reading: &Arc<Reading>) -> RawLines {
         let (about, places) = (std::mem::take(&mut self.about), std::mem::take(&mut self.places));
