@@ -1,4 +1,317 @@
 //! The `kafka` input.
+//!
+//! | file | what |
+//! |---|---|
+//! | `options`, `registry_options`, `settings` | the options, and what they are to librdkafka and to us |
+//! | `member`, `context` | a member of the group: polling, rebalances, commits |
+//! | `partition` | what is known of one partition: what is in flight, settled, committed |
+//! | `records`, `deserializer` | messages, and the events that workers make of them |
+//! | `statistics` | what librdkafka tells of partitions |
 
+pub(crate) mod context;
+mod deserializer;
+mod member;
 pub(crate) mod options;
+mod partition;
+mod records;
 pub(crate) mod registry_options;
+mod settings;
+mod statistics;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ferrostash_conf::Spanned;
+use ferrostash_event::Event;
+use ferrostash_plugin::{
+    Ack, BuildContext, BuildResult, Chunk, CodecFailures, Input, InputContext, InputError, InputPlugin,
+    LineBuffers, PluginDef, QueueClosed, RawLines, Reserved, StartError, input,
+};
+use futures::future::{BoxFuture, try_join_all};
+use rdkafka::ClientConfig;
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::BaseConsumer;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::client::security::{Login, secure};
+use context::MemberContext;
+use deserializer::Deserializer;
+use member::{Counts, Equipment, Handed, Member};
+use options::{Decoration, KafkaInputOptions};
+use records::{Detail, Reading, Stateful};
+use settings::{FETCHED_BYTES_MAX, Settings};
+
+pub(crate) static PLUGIN: PluginDef = input::<Kafka>();
+
+/// Chunks between a member and the pipeline's queue.
+const CHUNKS_HANDED_MAX: usize = 2;
+/// Chunks of which a codec that joins messages may keep a part.
+const CHUNKS_KEPT_MAX: usize = 256;
+
+struct Kafka {
+    options: KafkaInputOptions,
+    threads: usize,
+    config: ClientConfig,
+    login: Login,
+    settings: Arc<Settings>,
+    key: Deserializer,
+    value: Deserializer,
+    detail: Detail,
+    failures: CodecFailures,
+    counts: Arc<Counts>,
+    buffers: LineBuffers,
+    /// Made by `start`, used by the first run.
+    ready: Vec<BaseConsumer<MemberContext>>,
+    memory: Option<Reserved>,
+}
+
+impl InputPlugin for Kafka {
+    type Options = KafkaInputOptions;
+
+    fn default_codec(options: &KafkaInputOptions) -> &'static str {
+        if options.registry.schema_registry_url.is_some() { "json" } else { Self::CODEC }
+    }
+
+    fn build(options: KafkaInputOptions, cx: &mut BuildContext<'_>) -> BuildResult<Self> {
+        let key = deserializer("key_deserializer_class", &options.key_deserializer_class, cx)?;
+        let value = deserializer("value_deserializer_class", &options.value_deserializer_class, cx)?;
+        let threads = settings::threads(&options, cx)?;
+        let mut config = settings::consumer_config(&options, cx)?;
+        let login = secure(&mut config, &options.security, cx)?;
+        // The library's own checks, without a connection.
+        config.create_native_config().map_err(|error| cx.refuse(error.to_string()))?;
+        let settings = Arc::new(Settings::of(&options, cx)?);
+        let metrics = &cx.metrics;
+        let counts = Arc::new(Counts {
+            rebalances: metrics.counter(&["rebalances"]),
+            commits: metrics.counter(&["commits", "successes"]),
+            commit_errors: metrics.counter(&["commits", "failures"]),
+            assigned: metrics.gauge(&["assigned_partitions"]),
+            undrained: metrics.counter(&["rebalances_undrained"]),
+            table: metrics.table("partitions"),
+        });
+        let detail = match options.decorate_events {
+            Decoration::None | Decoration::False => Detail::Nothing,
+            Decoration::Basic | Decoration::True => Detail::Basic,
+            Decoration::Extended => Detail::Headers,
+        };
+        match options.decorate_events {
+            Decoration::False => {
+                cx.warn("Deprecated value `false` for `decorate_events` option; use `none` instead.")
+            }
+            Decoration::True => {
+                cx.warn("Deprecated value `true` for `decorate_events` option; use `basic` instead.")
+            }
+            _ => {}
+        }
+        Ok(Kafka {
+            threads,
+            config,
+            login,
+            settings,
+            key,
+            value,
+            detail,
+            failures: cx.codec_failures(),
+            counts,
+            buffers: LineBuffers::default(),
+            ready: Vec::new(),
+            memory: None,
+            options,
+        })
+    }
+}
+
+fn deserializer(name: &str, class: &Spanned<String>, cx: &mut BuildContext<'_>) -> BuildResult<Deserializer> {
+    Deserializer::of_class(&class.value).ok_or_else(|| {
+        cx.refuse_at(
+            class.span,
+            format!("Java classes can't be loaded here: `{name}` can't be `{}`", class.value),
+        )
+    })
+}
+
+impl Kafka {
+    fn consumer(&self, number: usize) -> Result<BaseConsumer<MemberContext>, String> {
+        let mut config = self.config.clone();
+        config.set("client.id", format!("{}-{number}", self.options.connection.client_id));
+        if let Some(instance) = &self.options.group_instance_id {
+            let name = if self.threads > 1 { format!("{instance}-{number}") } else { instance.clone() };
+            config.set("group.instance.id", name);
+        }
+        let bytes = self.memory.as_ref().map_or(FETCHED_BYTES_MAX, |memory| memory.bytes / self.threads);
+        settings::set_memory(&mut config, &self.options, bytes);
+        let context = MemberContext::new(self.login.clone());
+        BaseConsumer::from_config_and_context(&config, context).map_err(|error| error.to_string())
+    }
+
+    fn consumers(&self) -> Result<Vec<BaseConsumer<MemberContext>>, String> {
+        (0..self.threads).map(|number| self.consumer(number)).collect()
+    }
+
+    fn reading(&self, cx: &InputContext) -> Reading {
+        let codec = cx.codec_for_stream();
+        Reading {
+            codec: Arc::clone(&cx.codec),
+            stateful: codec.takes_lines().then(|| Stateful::new(codec)),
+            key: self.key,
+            value: self.value,
+            detail: self.detail,
+            group: self.options.group_id.as_str().into(),
+            failures: self.failures.clone(),
+        }
+    }
+
+    /// Runs a member on a thread of its own, and brings what it reads to the queue.
+    async fn run_member(
+        &self,
+        number: usize,
+        consumer: BaseConsumer<MemberContext>,
+        cx: &InputContext,
+    ) -> Result<(), String> {
+        let (sender, mut handed) = mpsc::channel(CHUNKS_HANDED_MAX);
+        let reading = Arc::new(self.reading(cx));
+        let member = Equipment {
+            number,
+            consumer: Arc::new(consumer),
+            settings: Arc::clone(&self.settings),
+            reading: Arc::clone(&reading),
+            buffers: self.buffers.clone(),
+            counts: Arc::clone(&self.counts),
+            sender,
+            runtime: Handle::current(),
+            shutdown: cx.shutdown.clone(),
+            settle_time: cx.settle_time,
+        };
+        let (ended, end) = oneshot::channel();
+        let span = tracing::Span::current();
+        let thread = std::thread::Builder::new().name(format!("kafka-input-{number}"));
+        let spawned = thread.spawn(move || {
+            let _span = span.enter();
+            let _ = ended.send(Member::new(member).and_then(Member::run));
+        });
+        spawned.map_err(|error| format!("no thread for a consumer: {error}"))?;
+        let mut way =
+            Way { cx, commits_early: self.options.enable_auto_commit == Some(true), kept: Vec::new() };
+        let pushed = way.push_all(&mut handed, &reading).await;
+        // The member notices that nobody takes anything.
+        drop(handed);
+        let result = end.await.unwrap_or_else(|_| Err("a consumer panicked".to_owned()));
+        // A queue that is closed is the end of the pipeline.
+        result.or_else(|error| pushed.map(|()| Err(error)).unwrap_or(Ok(())))
+    }
+}
+
+/// From a member to the queue.
+struct Way<'a> {
+    cx: &'a InputContext,
+    /// Offsets may be committed once events are in the queue.
+    commits_early: bool,
+    /// Acks of chunks of which a codec that joins messages keeps a part.
+    kept: Vec<Ack>,
+}
+
+impl Way<'_> {
+    async fn push_all(
+        &mut self,
+        handed: &mut mpsc::Receiver<Handed>,
+        reading: &Reading,
+    ) -> Result<(), QueueClosed> {
+        let idle = reading.stateful.as_ref().and_then(Stateful::idle_flush).unwrap_or(Duration::MAX);
+        loop {
+            let next = match self.kept.is_empty() {
+                true => handed.recv().await,
+                false => match tokio::time::timeout(idle, handed.recv()).await {
+                    Ok(next) => next,
+                    Err(_) => {
+                        self.flush(reading).await?;
+                        continue;
+                    }
+                },
+            };
+            let Some((lines, acks)) = next.and_then(Handed::take) else {
+                return self.flush(reading).await;
+            };
+            match &reading.stateful {
+                Some(stateful) => self.push_joined(lines, acks, stateful).await?,
+                None if self.commits_early => {
+                    let result = self.cx.push_lines(lines, None).await;
+                    if result.is_err() {
+                        acks.iter().for_each(Ack::abandon);
+                    }
+                    result?;
+                }
+                None => self.cx.push_lines(lines, acks).await?,
+            }
+        }
+    }
+
+    /// Makes the events here, since each may be of several messages.
+    async fn push_joined(
+        &mut self,
+        lines: RawLines,
+        acks: Vec<Ack>,
+        stateful: &Stateful,
+    ) -> Result<(), QueueClosed> {
+        let mut events = Vec::new();
+        lines.make_events(&mut events);
+        self.kept.extend(acks);
+        if self.kept.len() > CHUNKS_KEPT_MAX {
+            stateful.flush(&mut events);
+        }
+        self.push_made(events, stateful).await
+    }
+
+    async fn flush(&mut self, reading: &Reading) -> Result<(), QueueClosed> {
+        let Some(stateful) = &reading.stateful else { return Ok(()) };
+        let mut events: Vec<Event> = Vec::new();
+        stateful.flush(&mut events);
+        self.push_made(events, stateful).await
+    }
+
+    async fn push_made(&mut self, events: Vec<Event>, stateful: &Stateful) -> Result<(), QueueClosed> {
+        let acks = match stateful.keeps_something() {
+            // The rest of the last event may be anybody's.
+            true => self.kept.clone(),
+            false => std::mem::take(&mut self.kept),
+        };
+        if !self.commits_early {
+            return self.cx.push_chunk(Chunk::new(events, acks)).await;
+        }
+        let result = self.cx.push_chunk(Chunk::new(events, Vec::new())).await;
+        if result.is_err() {
+            acks.iter().for_each(Ack::abandon);
+        }
+        result
+    }
+}
+
+impl Drop for Way<'_> {
+    fn drop(&mut self) {
+        self.kept.iter().for_each(Ack::abandon);
+    }
+}
+
+impl Input for Kafka {
+    fn start<'a>(&'a mut self, cx: &'a InputContext) -> BoxFuture<'a, Result<(), StartError>> {
+        Box::pin(async {
+            self.memory = Some(cx.queue.reserve(FETCHED_BYTES_MAX * self.threads).await);
+            self.ready = self.consumers().map_err(StartError)?;
+            Ok(())
+        })
+    }
+
+    fn run<'a>(&'a mut self, cx: &'a InputContext) -> BoxFuture<'a, Result<(), InputError>> {
+        Box::pin(async {
+            let ready = std::mem::take(&mut self.ready);
+            let consumers = if ready.is_empty() { self.consumers().map_err(InputError)? } else { ready };
+            let members =
+                consumers.into_iter().enumerate().map(|(n, consumer)| self.run_member(n, consumer, cx));
+            // When one fails the others end, too: their threads see that nobody takes what they read.
+            try_join_all(members).await.map(drop).map_err(InputError)
+        })
+    }
+}

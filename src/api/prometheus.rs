@@ -6,10 +6,11 @@ use super::process::Process;
 use super::stats::{queue_bytes, queue_events};
 use crate::agent::{Managed, View};
 use ferrostash_pipeline::Part;
-use ferrostash_plugin::MetricKind;
+use ferrostash_plugin::{MetricKind, MetricRow, MetricTable};
 use ferrostash_queue::PageStats;
 use ferrostash_queue::dead_letter_queue::DeadLetterQueue;
 use prometheus::{Encoder as _, GaugeVec, IntCounterVec, IntGaugeVec, Opts, Registry, TextEncoder};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The text format's media type.
@@ -241,6 +242,7 @@ impl Families {
         let duration = self.seconds("plugin_duration_seconds", "Time the plugin spent.", PLUGIN)?;
         let own = self.counters("plugin_own_total", "Counters of the plugin's own, by path.", CUSTOM)?;
         let own_gauges = self.gauges("plugin_own", "Gauges of the plugin's own, by path.", CUSTOM)?;
+        let mut tables = Tables::default();
         for pipeline in view.pipelines() {
             let stats = pipeline.running.stats();
             let kinds: [(&str, &[Part]); 3] =
@@ -257,6 +259,9 @@ impl Families {
                 dead_lettered.with_label_values(&labels).inc_by(part.metrics.events_dead_lettered.get());
                 dropped.with_label_values(&labels).inc_by(part.metrics.events_dropped.get());
                 duration.with_label_values(&labels).set(part.metrics.duration.get().as_secs_f64());
+                if let Some(table) = part.metrics.own_table() {
+                    tables.add(&labels, table);
+                }
                 for metric in part.metrics.customs() {
                     let path = metric.path.join(".");
                     let labels = [&*pipeline.settings.id, kind, &part.name, &part.id, path.as_str()];
@@ -267,6 +272,38 @@ impl Families {
                         }
                     }
                 }
+            }
+        }
+        tables.register(self)
+    }
+}
+
+/// The tables of plugins: a family for each number, labelled as the rows are.
+#[derive(Default)]
+struct Tables(BTreeMap<(String, Vec<&'static str>), Vec<(Vec<String>, i64)>>);
+
+impl Tables {
+    fn add(&mut self, plugin: &[&str; 4], table: &MetricTable) {
+        let [_, kind, name, _] = plugin;
+        for MetricRow { labels, values } in table.rows() {
+            let names: Vec<&str> = labels.iter().map(|(name, _)| *name).collect();
+            let texts = plugin.iter().map(|text| (*text).to_owned());
+            let texts: Vec<String> = texts.chain(labels.into_iter().map(|(_, text)| text)).collect();
+            for (number, value) in values {
+                let Some(value) = value else { continue };
+                let family = format!("{name}_{kind}_{}_{number}", table.name);
+                self.0.entry((family, names.clone())).or_default().push((texts.clone(), value));
+            }
+        }
+    }
+
+    fn register(self, families: &Families) -> prometheus::Result<()> {
+        for ((name, own_labels), rows) in self.0 {
+            let labels: Vec<&str> = PLUGIN.iter().copied().chain(own_labels).collect();
+            let family =
+                families.gauges(&name, "A number of the plugin's own, for each of its parts.", &labels)?;
+            for (texts, value) in rows {
+                family.with_label_values(&texts).set(value);
             }
         }
         Ok(())

@@ -5,7 +5,7 @@ use super::node::Node;
 use super::process::Process;
 use crate::agent::{Managed, Reloads, View};
 use ferrostash_pipeline::{OnDisk, OutputQueueGauges, Part, RunningPipeline, Spill};
-use ferrostash_plugin::CustomMetric;
+use ferrostash_plugin::{CustomMetric, MetricRow};
 use ferrostash_queue::PageStats;
 use ferrostash_queue::dead_letter_queue::{DeadLetterQueue, StoragePolicy};
 use ferrostash_queue::pages::CompressionStats;
@@ -204,6 +204,12 @@ fn input(part: &Part) -> Value {
     plugin(part, events)
 }
 
+fn row(row: MetricRow) -> Value {
+    let labels = row.labels.into_iter().map(|(name, value)| (name.to_owned(), value.into()));
+    let values = row.values.into_iter().map(|(name, value)| (name.to_owned(), value.into()));
+    Value::Object(labels.chain(values).collect())
+}
+
 fn filter_or_output(part: &Part) -> Value {
     let metrics = &part.metrics;
     let events = json!({
@@ -230,6 +236,9 @@ fn plugin(part: &Part, events: Value) -> Value {
     if part.enable_metric {
         entry.insert("events".into(), events);
         part.metrics.customs().iter().for_each(|metric| put(&mut entry, metric));
+        if let Some(table) = part.metrics.own_table() {
+            entry.insert(table.name.to_owned(), table.rows().into_iter().map(row).collect());
+        }
     }
     Value::Object(entry)
 }

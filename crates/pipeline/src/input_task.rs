@@ -4,7 +4,7 @@ use crate::ledger::Ledger;
 use crate::output_task::LAST_MOMENT;
 use crate::parts::Part;
 use crate::pipeline::{State, message_of};
-use ferrostash_plugin::{Chunk, EventQueue, Input, InputContext, QueueClosed};
+use ferrostash_plugin::{Chunk, EventQueue, Input, InputContext, QueueClosed, Reserved};
 use ferrostash_queue::MemoryQueue;
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -79,6 +79,10 @@ impl EventQueue for CountedQueue {
             }
             result
         })
+    }
+
+    fn reserve(&self, bytes: usize) -> BoxFuture<'_, Reserved> {
+        self.queue.reserve(bytes)
     }
 }
 

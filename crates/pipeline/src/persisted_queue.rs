@@ -2,8 +2,8 @@
 
 use crate::input_task::Pushing;
 use crate::ledger::Ledger;
-use ferrostash_plugin::{Buried, Chunk, DeadLetters, EventQueue, QueueClosed, Share, Shutdown};
-use ferrostash_queue::{EventPages, Fed, Feed, MemoryQueue};
+use ferrostash_plugin::{Buried, Chunk, DeadLetters, EventQueue, QueueClosed, Reserved, Share, Shutdown};
+use ferrostash_queue::{Budget, EventPages, Fed, Feed, MemoryQueue};
 use futures::future::BoxFuture;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -18,6 +18,7 @@ pub(crate) struct PersistedQueue {
     pub(crate) pages: Arc<EventPages>,
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) dead_letters: Arc<dyn DeadLetters>,
+    pub(crate) budget: Budget,
 }
 
 impl EventQueue for PersistedQueue {
@@ -45,6 +46,10 @@ impl EventQueue for PersistedQueue {
             self.ledger.queue_push_duration.add(before.elapsed());
             Ok(())
         })
+    }
+
+    fn reserve(&self, bytes: usize) -> BoxFuture<'_, Reserved> {
+        Box::pin(self.budget.reserve(bytes))
     }
 }
 

@@ -327,7 +327,8 @@ impl Starting {
             None => Arc::new(CountedQueue { queue: Arc::clone(&self.queue), ledger }),
             Some(pages) => {
                 let dead_letters = Arc::clone(&self.services.dead_letters);
-                Arc::new(PersistedQueue { pages, ledger, dead_letters })
+                let budget = self.services.budget.clone();
+                Arc::new(PersistedQueue { pages, ledger, dead_letters, budget })
             }
         };
         let mut tasks = Vec::new();

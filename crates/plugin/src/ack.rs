@@ -8,6 +8,7 @@
 //!
 //! Reporting never blocks: each ack owns its place in the tracker's channel, which also bounds the chunks in flight.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,6 +27,12 @@ pub enum Outcome {
     Abandoned,
 }
 
+/// What an input ties to a chunk, for an output that knows the input: the chunk's place in its source.
+pub trait AckNote: Any + Send + Sync {
+    /// The last share of the chunk is gone.
+    fn ended(&self, outcome: Outcome);
+}
+
 /// The acknowledgement of one chunk; clones are shares of the same one.
 #[derive(Clone, Debug)]
 pub struct Ack(Arc<Share>);
@@ -34,6 +41,7 @@ struct Share {
     abandoned: AtomicBool,
     sequence: u64,
     permit: Mutex<Option<mpsc::OwnedPermit<(u64, Outcome)>>>,
+    note: Option<Arc<dyn AckNote>>,
 }
 
 impl std::fmt::Debug for Share {
@@ -47,6 +55,22 @@ impl Ack {
     pub fn abandon(&self) {
         self.0.abandoned.store(true, Ordering::Relaxed);
     }
+
+    /// What the input tied to the chunk.
+    pub fn note<N: AckNote>(&self) -> Option<&N> {
+        let note: &dyn Any = &**self.0.note.as_ref()?;
+        note.downcast_ref()
+    }
+
+    /// How many shares of the chunk there are.
+    pub fn shares(&self) -> usize {
+        Arc::strong_count(&self.0)
+    }
+
+    /// A number that is the chunk's as long as there are shares of it.
+    pub fn number(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
 }
 
 impl Drop for Share {
@@ -55,6 +79,9 @@ impl Drop for Share {
         let outcome = if *self.abandoned.get_mut() { Outcome::Abandoned } else { Outcome::Settled };
         if let Some(permit) = permit {
             permit.send((self.sequence, outcome));
+        }
+        if let Some(note) = &self.note {
+            note.ended(outcome);
         }
     }
 }
@@ -94,22 +121,32 @@ impl<P> AckTracker<P> {
                 Some(report) = self.reports.recv() => self.record(report),
             }
         };
-        self.enter(position, permit)
+        self.enter(position, permit, None)
     }
 
     /// An ack for the chunk that ends at `position`, or the position back where too many chunks are in flight.
     pub fn try_issue(&mut self, position: P) -> Result<Ack, P> {
+        self.try_issue_with(position, None)
+    }
+
+    /// As [`AckTracker::try_issue`], with something tied to the chunk.
+    pub fn try_issue_with(&mut self, position: P, note: Option<Arc<dyn AckNote>>) -> Result<Ack, P> {
         self.drain();
         match self.sender.clone().try_reserve_owned() {
-            Ok(permit) => Ok(self.enter(position, Some(permit))),
+            Ok(permit) => Ok(self.enter(position, Some(permit), note)),
             Err(_) => Err(position),
         }
     }
 
-    fn enter(&mut self, position: P, permit: Option<mpsc::OwnedPermit<(u64, Outcome)>>) -> Ack {
+    fn enter(
+        &mut self,
+        position: P,
+        permit: Option<mpsc::OwnedPermit<(u64, Outcome)>>,
+        note: Option<Arc<dyn AckNote>>,
+    ) -> Ack {
         let sequence = self.first + self.chunks.len() as u64;
         self.chunks.push_back((position, None));
-        Ack(Arc::new(Share { abandoned: AtomicBool::new(false), sequence, permit: Mutex::new(permit) }))
+        Ack(Arc::new(Share { abandoned: AtomicBool::new(false), sequence, permit: Mutex::new(permit), note }))
     }
 
     /// The position behind the longest settled prefix, if it moved; does not wait.
@@ -159,6 +196,11 @@ impl<P> AckTracker<P> {
     /// Chunks that were read and not released yet.
     pub fn in_flight(&self) -> usize {
         self.chunks.len()
+    }
+
+    /// Chunks of them that have no outcome yet.
+    pub fn undecided(&self) -> usize {
+        self.chunks.iter().filter(|(_, outcome)| outcome.is_none()).count()
     }
 
     /// Whether a chunk was abandoned: what follows it must be read again.
@@ -211,6 +253,25 @@ mod tests {
         assert_eq!(tracker.settled(), Some(1));
         assert!(tracker.is_abandoned());
         assert_eq!(tracker.settled(), None);
+    }
+
+    #[tokio::test]
+    async fn a_note_is_told_when_the_last_share_is_gone() {
+        #[derive(Default)]
+        struct Place(Mutex<Option<Outcome>>);
+        impl AckNote for Place {
+            fn ended(&self, outcome: Outcome) {
+                *self.0.lock().unwrap() = Some(outcome);
+            }
+        }
+        let (mut tracker, place) = (AckTracker::new(1), Arc::<Place>::default());
+        let ack = tracker.try_issue_with(1, Some(Arc::clone(&place) as Arc<dyn AckNote>)).unwrap();
+        let share = ack.clone();
+        assert_eq!((ack.shares(), ack.number() == share.number()), (2, true));
+        assert!(ack.note::<Place>().is_some());
+        share.abandon();
+        drop((ack, share));
+        assert_eq!(*place.0.lock().unwrap(), Some(Outcome::Abandoned));
     }
 
     #[tokio::test]

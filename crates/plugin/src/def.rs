@@ -201,6 +201,7 @@ fn make_input<I: InputPlugin>(block: &PluginBlock, cx: &mut BuildContext<'_>) ->
     let conf = common.codec.clone().unwrap_or_else(|| CodecConf::named(I::default_codec(&options)));
     let codec = if I::STREAM { cx.stream_codec(&conf)? } else { cx.codec(&conf)? };
     let decoration = Arc::new(InputDecoration::of_input(&common));
+    cx.sends_failures = cx.sends_failures(None)?;
     let input = Box::new(I::build(options, cx)?);
     Ok(Maker::Input { input, codec, decoration, enable_metric: common.enable_metric })
 }

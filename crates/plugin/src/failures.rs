@@ -29,7 +29,7 @@ impl BuildContext<'_> {
         }
     }
 
-    /// What a codec says of data that it can't read.
+    /// What a codec says of data that it can't read, or an input that reads messages.
     pub fn codec_failures(&self) -> CodecFailures {
         let (_, name) = self.plugin;
         CodecFailures(self.sends_failures.then(|| Arc::new((name.to_owned(), self.id.to_string()))))

@@ -8,6 +8,7 @@ use crate::raw_lines::RawLines;
 use crate::shutdown::Shutdown;
 use ferrostash_event::Event;
 use futures::future::BoxFuture;
+use std::any::Any;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -90,6 +91,18 @@ impl Chunk {
 pub trait EventQueue: Send + Sync {
     /// Puts a chunk in, waiting while the queue is full.
     fn push(&self, chunk: Chunk) -> BoxFuture<'_, Result<(), QueueClosed>>;
+
+    /// Takes up to `bytes` of the process's memory for what an input's library holds before it is pushed; waits until there
+    /// are some.
+    fn reserve(&self, bytes: usize) -> BoxFuture<'_, Reserved>;
+}
+
+/// Memory that an input has to itself until this is dropped.
+pub struct Reserved {
+    /// How much it is.
+    pub bytes: usize,
+    /// What gives it back.
+    pub held: Box<dyn Any + Send + Sync>,
 }
 
 /// The pipeline takes nothing any more; the chunk's ack was abandoned.
@@ -128,10 +141,14 @@ impl InputContext {
     }
 
     /// Pushes lines of which the worker makes the events; the common options are applied there.
-    pub async fn push_lines(&self, mut lines: RawLines, ack: Option<Ack>) -> Result<(), QueueClosed> {
+    pub async fn push_lines(
+        &self,
+        mut lines: RawLines,
+        acks: impl IntoIterator<Item = Ack>,
+    ) -> Result<(), QueueClosed> {
         lines.decoration = Arc::clone(&self.decoration);
         lines.metrics = Arc::clone(&self.metrics);
-        let chunk = Chunk { lines: Some(lines), ..Chunk::new(Vec::new(), ack.into_iter().collect()) };
+        let chunk = Chunk { lines: Some(lines), ..Chunk::new(Vec::new(), acks.into_iter().collect()) };
         self.push_chunk(chunk).await
     }
 

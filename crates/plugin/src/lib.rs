@@ -22,7 +22,7 @@ mod shutdown;
 pub mod testing;
 mod whole_lines;
 
-pub use ack::{Ack, AckTracker, CHUNKS_IN_FLIGHT_MAX, Outcome};
+pub use ack::{Ack, AckNote, AckTracker, CHUNKS_IN_FLIGHT_MAX, Outcome};
 pub use backoff::Backoff;
 pub use buffers::{Buffer, Buffers};
 pub use build::{BuildContext, BuildResult, PipelineInfo, Refused};
@@ -36,9 +36,12 @@ pub use def::{
 pub use ecs::Ecs;
 pub use failures::{CodecFailure, CodecFailures, DeadLettering};
 pub use filter::{EventFilter, Filter, FilterContext, Flushes, Matched};
-pub use input::{Chunk, EventQueue, Input, InputContext, InputError, QueueClosed, StartError};
+pub use input::{Chunk, EventQueue, Input, InputContext, InputError, QueueClosed, Reserved, StartError};
 pub use line_chunk::{LINE_CHUNK_BYTES, LineBuffers, LineChunk};
-pub use metrics::{CUSTOM_METRICS_MAX, Counter, CustomMetric, MetricKind, PluginMetrics, Tally, Time};
+pub use metrics::{
+    CUSTOM_METRICS_MAX, Counter, CustomMetric, METRIC_ROWS_MAX, MetricKind, MetricRow, MetricTable,
+    PluginMetrics, Tally, Time,
+};
 pub use output::{
     Account, BatchEncoder, Buried, DeadLetters, Dropped, Encoded, FilteredBatch, Output, OutputBatch,
     OutputContext, OutputError, OutputFactory, Share,

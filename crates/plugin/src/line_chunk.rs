@@ -95,11 +95,7 @@ impl LineChunk {
     /// Adds the lines that lie whole in `data`, at most `lines_max`, up to one of more than `line_bytes_max`. Returns what
     /// is behind them.
     pub fn push_run<'d>(&mut self, data: &'d [u8], lines_max: usize, line_bytes_max: usize) -> &'d [u8] {
-        let is_big = self.byte_size() + data.len() >= BIG_BYTES;
-        if is_big && self.buffer.data.capacity() < LINE_CHUNK_BYTES {
-            let few = std::mem::replace(&mut self.buffer, self.buffers.get());
-            self.buffer.append(few);
-        }
+        self.make_room(data.len());
         let delimiter = self.delimiter.clone();
         let used = match delimiter.bytes() {
             [byte] => self.push_ends(memchr::memchr_iter(*byte, data), 1, lines_max, line_bytes_max),
@@ -113,6 +109,15 @@ impl LineChunk {
             self.clear();
         }
         rest
+    }
+
+    /// Changes to a full-sized buffer once `bytes` more make that worth while.
+    fn make_room(&mut self, bytes: usize) {
+        let is_big = self.byte_size() + bytes >= BIG_BYTES;
+        if is_big && self.buffer.data.capacity() < LINE_CHUNK_BYTES {
+            let few = std::mem::replace(&mut self.buffer, self.buffers.get());
+            self.buffer.append(few);
+        }
     }
 
     /// Notes lines that end there, as counted from the end of the data; returns how many bytes they are.
@@ -136,6 +141,7 @@ impl LineChunk {
 
     /// Adds one line.
     pub fn push(&mut self, line: Frame<'_>) {
+        self.make_room(line.bytes.len());
         let LineBuffer { data, ends, cut } = &mut self.buffer;
         let delimiter = self.delimiter.bytes();
         data.reserve(line.bytes.len() + delimiter.len());

@@ -2,8 +2,9 @@
 //!
 //! Handles are resolved when a plugin is built and added to once per batch; the API and Prometheus read the same ones.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// A number that only grows, or that is set.
@@ -115,6 +116,40 @@ pub struct CustomMetric {
 /// Most numbers that one plugin records beyond the common ones (response codes come from strangers).
 pub const CUSTOM_METRICS_MAX: usize = 256;
 
+/// Most rows of one part of a [`MetricTable`].
+pub const METRIC_ROWS_MAX: usize = 10_000;
+
+/// Numbers that a plugin has for each of something, as for each partition of a topic.
+#[derive(Debug)]
+pub struct MetricTable {
+    /// What a row is for, in the plural: `partitions`.
+    pub name: &'static str,
+    parts: Mutex<BTreeMap<usize, Vec<MetricRow>>>,
+}
+
+/// A row of a [`MetricTable`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MetricRow {
+    /// What it is for: `("topic", "logs")`.
+    pub labels: Vec<(&'static str, String)>,
+    /// The numbers; `None` where it is not known yet. All gauges.
+    pub values: Vec<(&'static str, Option<i64>)>,
+}
+
+impl MetricTable {
+    /// Sets the rows of one part of the plugin, such as one of its threads.
+    pub fn set(&self, part: usize, mut rows: Vec<MetricRow>) {
+        rows.truncate(METRIC_ROWS_MAX);
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner).insert(part, rows);
+    }
+
+    /// All rows.
+    pub fn rows(&self) -> Vec<MetricRow> {
+        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.values().flatten().cloned().collect()
+    }
+}
+
 /// What is counted for one plugin instance.
 #[derive(Debug, Default)]
 pub struct PluginMetrics {
@@ -131,6 +166,7 @@ pub struct PluginMetrics {
     /// Events that an output dropped by a rule: a conflict that nobody misses, or dead letters that nobody keeps.
     pub events_dropped: Counter,
     custom: Mutex<Vec<CustomMetric>>,
+    table: OnceLock<Arc<MetricTable>>,
 }
 
 impl PluginMetrics {
@@ -157,6 +193,17 @@ impl PluginMetrics {
             custom.push(CustomMetric { path, kind, value: Arc::clone(&value) });
         }
         value
+    }
+
+    /// The plugin's table; a plugin has one at most, and the first name stays.
+    pub fn table(&self, name: &'static str) -> Arc<MetricTable> {
+        let new = || Arc::new(MetricTable { name, parts: Mutex::default() });
+        Arc::clone(self.table.get_or_init(new))
+    }
+
+    /// The plugin's table, if it has one.
+    pub fn own_table(&self) -> Option<&MetricTable> {
+        self.table.get().map(|table| &**table)
     }
 
     /// The plugin's own numbers.

@@ -134,6 +134,11 @@ impl Share {
         self.0 = None;
     }
 
+    /// The acks that the batch is owed to.
+    pub fn acks(&self) -> &[Ack] {
+        self.0.as_ref().map_or(&[], |(acks, _)| acks)
+    }
+
     /// One more share of the same batch.
     pub fn another(&self) -> Share {
         Share(self.0.clone())

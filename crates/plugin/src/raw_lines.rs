@@ -26,6 +26,8 @@ pub struct Lines<'a> {
     offset: usize,
     ends: &'a [u32],
     delimiter_len: usize,
+    /// The number of the first of them among all lines of their chunk.
+    pub first: usize,
     /// Whether the end of the lines is missing because they were too long.
     pub are_cut: bool,
 }
@@ -147,6 +149,7 @@ impl Shared {
             offset,
             ends: ends.get(lines.start..end).unwrap_or_default(),
             delimiter_len: self.delimiter_len,
+            first: lines.start,
             are_cut,
         };
         (run, end)
@@ -215,7 +218,10 @@ impl RawLines {
             let (run, end) = self.shared.first_run(rest.clone());
             let mut origins = Origins { lines: run, place: self.place, last: None };
             self.maker.make(run, now, &mut |number, mut event| {
-                event.set_origin(origins.next(number));
+                // Without a place the maker knows better.
+                if let Some(origin) = origins.next(number) {
+                    event.set_origin(Some(origin));
+                }
                 events.push(event);
             });
             rest.start = end;

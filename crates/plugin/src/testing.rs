@@ -12,7 +12,7 @@ use crate::decorate::Decoration;
 use crate::def::{Built, Maker, PluginDef, Registry};
 use crate::ecs::Ecs;
 use crate::filter::{Filter, FilterContext};
-use crate::input::{Chunk, EventQueue, Input, InputContext, QueueClosed};
+use crate::input::{Chunk, EventQueue, Input, InputContext, QueueClosed, Reserved};
 use crate::metrics::PluginMetrics;
 use crate::output::{BatchEncoder, Buried, DeadLetters, FilteredBatch, Output, OutputBatch, OutputContext};
 use crate::shutdown::Shutdown;
@@ -323,6 +323,10 @@ struct ChannelQueue(mpsc::Sender<Chunk>);
 impl EventQueue for ChannelQueue {
     fn push(&self, chunk: Chunk) -> BoxFuture<'_, Result<(), QueueClosed>> {
         Box::pin(async { self.0.send(chunk).await.map_err(|_| QueueClosed) })
+    }
+
+    fn reserve(&self, bytes: usize) -> BoxFuture<'_, Reserved> {
+        Box::pin(async move { Reserved { bytes, held: Box::new(()) } })
     }
 }
 

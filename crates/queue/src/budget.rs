@@ -4,8 +4,12 @@
 //! chunk draws on it from the moment it is pushed until the last output has the events behind it.
 
 use crate::QUEUE_BYTES_UNIT;
+use ferrostash_plugin::Reserved;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// One reservation is at most this part of the budget.
+const RESERVED_SHARE: usize = 8;
 
 /// A budget of bytes; clones share it.
 #[derive(Clone, Debug)]
@@ -41,6 +45,13 @@ impl Budget {
     pub(crate) async fn draw(&self, units: u32) -> Held {
         let permit = Arc::clone(&self.units).acquire_many_owned(units.min(self.units_max)).await;
         Held(permit.ok())
+    }
+
+    /// Draws `bytes` for an input's library, but no more than an eighth of everything.
+    pub async fn reserve(&self, bytes: usize) -> Reserved {
+        let bytes = bytes.min(self.bytes_max() / RESERVED_SHARE).max(QUEUE_BYTES_UNIT);
+        let units = u32::try_from(bytes.div_ceil(QUEUE_BYTES_UNIT)).unwrap_or(u32::MAX);
+        Reserved { bytes, held: Box::new(self.draw(units).await) }
     }
 
     /// Draws `units`, or nothing where so many are not left.

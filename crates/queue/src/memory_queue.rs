@@ -12,7 +12,7 @@
 use crate::budget::{Budget, Held};
 use crate::event_pages::EventRecord;
 use ferrostash_event::Event;
-use ferrostash_plugin::{Ack, Chunk, EventQueue, QueueClosed, RawLines};
+use ferrostash_plugin::{Ack, Chunk, EventQueue, QueueClosed, RawLines, Reserved};
 use futures::future::BoxFuture;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -413,6 +413,10 @@ impl EventQueue for MemoryQueue {
         let Chunk { events, lines, acks, is_relayed } = chunk;
         let load = lines.map_or_else(|| Load::Events(events.into_iter()), Load::Lines);
         Box::pin(self.put(load, acks, is_relayed))
+    }
+
+    fn reserve(&self, bytes: usize) -> BoxFuture<'_, Reserved> {
+        Box::pin(self.budget.reserve(bytes))
     }
 }
 

@@ -1,0 +1,728 @@
+//! A member of a consumer group: a thread that polls, and looks after what the poll brought.
+//!
+//! It never waits for longer than it may be away from the group. While the pipeline has no room it polls on with all
+//! partitions paused; a partition that the group wants back is drained while the others go on.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use ferrostash_plugin::{
+    Ack, AckNote, Counter, LineBuffers, MetricRow, MetricTable, Outcome, RawLines, Shutdown,
+};
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::BorrowedMessage;
+use rdkafka::{Message, Offset, TopicPartitionList};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+use super::context::{MemberContext, Occurrence, give_back, take_over};
+use super::partition::Partition;
+use super::records::{Place, Reading, Records};
+use super::settings::Settings;
+use super::statistics::Statistics;
+use crate::link::Link;
+
+/// Bytes of messages with which a chunk is handed over.
+const CHUNK_BYTES: usize = 192 << 10;
+/// Longest time that a member waits for messages before it looks after other things.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// The same while a partition is to be given back.
+const LOOK_EVERY_LEAVING: Duration = Duration::from_millis(5);
+/// How long the pipeline may have no room before fetching is paused: what was fetched ahead is fetched again afterwards.
+const PAUSE_AFTER: Duration = Duration::from_millis(500);
+/// How often it is looked whether a transaction still wants calm.
+const CALM_EVERY: Duration = Duration::from_millis(1);
+/// How long partitions that the group wants back are drained, at most.
+const DRAIN_MAX: Duration = Duration::from_secs(10);
+/// How long a commit may take before it is given up.
+const COMMIT_MAX: Duration = Duration::from_secs(5);
+/// How long brokers are asked where a partition ends, before the library decides.
+const BEGIN_MAX: Duration = Duration::from_secs(5);
+/// How often partitions are looked through: what is settled, what is paused.
+const SETTLE_EVERY: Duration = Duration::from_millis(20);
+/// How often the numbers of partitions are shown.
+const SHOW_EVERY: Duration = Duration::from_secs(1);
+
+/// Messages on their way to the pipeline's queue. Dropped on the way they count as given up.
+pub(crate) struct Handed {
+    lines: Option<RawLines>,
+    acks: Vec<Ack>,
+}
+
+impl Handed {
+    /// The messages, with the acks that hear of them.
+    pub(crate) fn take(mut self) -> Option<(RawLines, Vec<Ack>)> {
+        Some((self.lines.take()?, std::mem::take(&mut self.acks)))
+    }
+}
+
+impl Drop for Handed {
+    fn drop(&mut self) {
+        self.acks.iter().for_each(Ack::abandon);
+    }
+}
+
+/// Commits offsets, on a thread of its own: the library tells only who waits for it how a commit ended.
+struct Committer {
+    jobs: Option<SyncSender<TopicPartitionList>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Committer {
+    fn new(consumer: Arc<BaseConsumer<MemberContext>>) -> Result<Committer, String> {
+        let (jobs, offsets) = sync_channel::<TopicPartitionList>(1);
+        let thread = std::thread::Builder::new().name("kafka-commit".to_owned()).spawn(move || {
+            for offsets in offsets {
+                let error = consumer.commit(&offsets, CommitMode::Sync).err();
+                consumer.context().committed(offsets, error);
+            }
+        });
+        let thread = thread.map_err(|error| format!("no thread for commits: {error}"))?;
+        Ok(Committer { jobs: Some(jobs), thread: Some(thread) })
+    }
+
+    /// Begins a commit; false while another one is on its way.
+    fn begin(&self, offsets: TopicPartitionList) -> bool {
+        self.jobs.as_ref().is_some_and(|jobs| jobs.try_send(offsets).is_ok())
+    }
+
+    /// Ends the thread; waits for it where nothing is on its way.
+    fn end(&mut self, is_idle: bool) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take().filter(|_| is_idle) {
+            // A panic there is a commit that failed.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What members of one input count together.
+pub(crate) struct Counts {
+    pub(crate) rebalances: Arc<Counter>,
+    pub(crate) commits: Arc<Counter>,
+    pub(crate) commit_errors: Arc<Counter>,
+    pub(crate) assigned: Arc<Counter>,
+    pub(crate) undrained: Arc<Counter>,
+    pub(crate) table: Arc<MetricTable>,
+}
+
+/// What a member is made with.
+pub(crate) struct Equipment {
+    pub(crate) number: usize,
+    pub(crate) consumer: Arc<BaseConsumer<MemberContext>>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) reading: Arc<Reading>,
+    pub(crate) buffers: LineBuffers,
+    pub(crate) counts: Arc<Counts>,
+    pub(crate) sender: mpsc::Sender<Handed>,
+    pub(crate) runtime: Handle,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) settle_time: Duration,
+}
+
+pub(crate) struct Member {
+    with: Equipment,
+    partitions: Partitions,
+    link: Arc<Link>,
+    records: Records,
+    /// The partitions of `records`.
+    taken: Vec<Taken>,
+    /// What the pipeline has no room for yet, and since when.
+    waiting: Option<(Handed, Instant)>,
+    is_stalled: bool,
+    /// Since when a transaction wants calm.
+    held_since: Option<Instant>,
+    has_topics: bool,
+    leaving: Option<Leaving>,
+    committer: Committer,
+    commit_sent: Option<Instant>,
+    times: Times,
+}
+
+/// The messages of one partition in a chunk.
+struct Taken {
+    slot: usize,
+    place: usize,
+    first: i64,
+    next: i64,
+}
+
+/// Partitions that the group wants back.
+struct Leaving {
+    partitions: TopicPartitionList,
+    /// Until when they are drained, and then until when their commit may take.
+    until: Instant,
+    is_drained: bool,
+}
+
+/// When things were done last.
+struct Times {
+    settled: Instant,
+    committed: Instant,
+    shown: Instant,
+    subscribed: Option<Instant>,
+}
+
+impl Member {
+    pub(crate) fn new(with: Equipment) -> Result<Member, String> {
+        let now = Instant::now();
+        Ok(Member {
+            link: Link::new(&with.consumer, with.settings.reads_committed),
+            committer: Committer::new(Arc::clone(&with.consumer))?,
+            records: Records::new(with.settings.delimiter.clone(), with.buffers.clone()),
+            with,
+            partitions: Partitions::default(),
+            taken: Vec::new(),
+            waiting: None,
+            is_stalled: false,
+            held_since: None,
+            has_topics: false,
+            leaving: None,
+            commit_sent: None,
+            times: Times { settled: now, committed: now, shown: now, subscribed: None },
+        })
+    }
+
+    /// Reads until the stop, then waits for what is in flight, commits and leaves the group.
+    ///
+    /// # Errors
+    /// What the library can't recover from.
+    pub(crate) fn run(mut self) -> Result<(), String> {
+        let result = self.read();
+        self.finish();
+        result
+    }
+
+    fn read(&mut self) -> Result<(), String> {
+        while !self.with.shutdown.is_stopping() && !self.with.sender.is_closed() {
+            self.subscribe()?;
+            if self.waiting.is_some() {
+                self.wait_for_room();
+            } else if self.taken.is_empty() {
+                self.poll()?;
+            }
+            self.hand_over();
+            self.look_after();
+        }
+        Ok(())
+    }
+
+    /// Subscribes to the topics, and to new ones that fit the pattern.
+    fn subscribe(&mut self) -> Result<(), String> {
+        let topics = &self.with.settings.topics;
+        if self.times.subscribed.is_some_and(|last| !topics.is_due(last, self.has_topics)) {
+            return Ok(());
+        }
+        self.has_topics = topics.subscribe(&self.with.consumer)?;
+        self.times.subscribed = Some(Instant::now());
+        Ok(())
+    }
+
+    /// Takes what is there, up to a chunk.
+    fn poll(&mut self) -> Result<(), String> {
+        let consumer = Arc::clone(&self.with.consumer);
+        let settings = Arc::clone(&self.with.settings);
+        let mut wait = match self.leaving {
+            Some(_) => LOOK_EVERY_LEAVING,
+            None => settings.poll_timeout.min(LOOK_EVERY),
+        };
+        while self.records.len() < settings.records_max && self.records.byte_size() < CHUNK_BYTES {
+            match consumer.poll(wait) {
+                None => break,
+                Some(Ok(message)) => self.take(&message),
+                Some(Err(error)) => self.report(&error)?,
+            }
+            if consumer.context().has_occurred() {
+                break;
+            }
+            wait = Duration::ZERO;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, message: &BorrowedMessage<'_>) {
+        let Some(slot) = self.partitions.slot(message.topic(), message.partition()) else { return };
+        let offset = message.offset();
+        let known = self.taken.last().filter(|last| last.slot == slot).map(|_| self.taken.len() - 1);
+        let known = known.or_else(|| self.taken.iter().position(|taken| taken.slot == slot));
+        let place = match known.and_then(|at| self.taken.get_mut(at)) {
+            Some(taken) => {
+                taken.next = offset + 1;
+                taken.place
+            }
+            None => {
+                let Some(partition) = self.partitions.get(slot).filter(|partition| partition.is_open())
+                else {
+                    // Who has the partition next, or we after a seek, read it again.
+                    return;
+                };
+                let place = self.records.add_place(partition.place.clone());
+                self.taken.push(Taken { slot, place, first: offset, next: offset + 1 });
+                place
+            }
+        };
+        self.records.push(message, place, &self.with.reading);
+    }
+
+    /// Logs an error; only one from which the library can't recover ends the member.
+    fn report(&self, error: &KafkaError) -> Result<(), String> {
+        let fatal = self.with.consumer.client().fatal_error();
+        if let Some((code, reason)) = fatal {
+            return Err(format!("{reason} ({code})"));
+        }
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::PartitionEOF) => {}
+            Some(RDKafkaErrorCode::PollExceeded) => tracing::warn!(
+                %error, limited = true,
+                "The group has taken this member's partitions away: it did not poll for max_poll_interval_ms."
+            ),
+            _ => tracing::error!(%error, limited = true, "Unable to poll Kafka consumer"),
+        }
+        Ok(())
+    }
+
+    /// Gives the pipeline what was taken, unless it still has to take something else, or a transaction wants a moment's calm.
+    fn hand_over(&mut self) {
+        if self.taken.is_empty() || self.waiting.is_some() {
+            return;
+        }
+        let Some(notes) = self.link.hand_over(self.taken.iter().filter_map(|taken| {
+            let place = &self.partitions.get(taken.slot)?.place;
+            Some((&place.topic, place.partition, taken.next))
+        })) else {
+            return self.wait_for_calm();
+        };
+        self.held_since = None;
+        let mut acks = Vec::with_capacity(self.taken.len());
+        for (Taken { slot, first, next, .. }, note) in self.taken.drain(..).zip(notes) {
+            let Some(partition) = self.partitions.get_mut(slot) else { continue };
+            match partition.issue(first, next, Arc::clone(&note) as Arc<dyn AckNote>) {
+                Some(ack) => acks.push(ack),
+                // It was not paused in time: what has no ack is read again.
+                None => {
+                    note.ended(Outcome::Abandoned);
+                    partition.rewind_later(Instant::now());
+                }
+            }
+        }
+        let handed = Handed { lines: Some(self.records.take(&self.with.reading)), acks };
+        match self.with.sender.try_send(handed) {
+            Ok(()) => self.is_stalled = false,
+            Err(mpsc::error::TrySendError::Full(handed) | mpsc::error::TrySendError::Closed(handed)) => {
+                self.waiting = Some((handed, Instant::now()));
+            }
+        }
+    }
+
+    /// Waits a little for the pipeline; after a while without fetching.
+    fn wait_for_room(&mut self) {
+        let Some((handed, since)) = self.waiting.take() else { return };
+        let sender = self.with.sender.clone();
+        let wait = if self.leaving.is_some() { LOOK_EVERY_LEAVING } else { LOOK_EVERY };
+        // This thread is none of the runtime's.
+        let place = self.with.runtime.block_on(async { tokio::time::timeout(wait, sender.reserve()).await });
+        match place {
+            Ok(Ok(place)) => {
+                place.send(handed);
+                self.is_stalled = false;
+            }
+            Ok(Err(_)) => return,
+            Err(_) => self.waiting = Some((handed, since)),
+        }
+        if self.waiting.is_some() {
+            self.stall_after(since);
+        }
+    }
+
+    /// Waits a little for a transaction to end.
+    fn wait_for_calm(&mut self) {
+        let since = *self.held_since.get_or_insert_with(Instant::now);
+        std::thread::sleep(CALM_EVERY);
+        self.stall_after(since);
+    }
+
+    /// Stops fetching when nothing could be handed over for a while, and lets the group see that we live.
+    fn stall_after(&mut self, since: Instant) {
+        if since.elapsed() < PAUSE_AFTER {
+            return;
+        }
+        if !self.is_stalled {
+            self.is_stalled = true;
+            tracing::debug!("The pipeline has no room: fetching pauses.");
+        }
+        self.pause_and_resume();
+        // Nothing comes while all is paused.
+        self.poll_without_messages(Duration::ZERO);
+    }
+
+    fn poll_without_messages(&self, wait: Duration) {
+        if let Some(Err(error)) = self.with.consumer.poll(wait) {
+            // What is fatal shows again.
+            let _ = self.report(&error);
+        }
+    }
+
+    /// Everything but messages.
+    fn look_after(&mut self) {
+        for occurrence in self.with.consumer.context().take() {
+            self.note(occurrence);
+        }
+        let now = Instant::now();
+        if self.leaving.is_some() || now.duration_since(self.times.settled) >= SETTLE_EVERY {
+            self.times.settled = now;
+            self.settle(now);
+            self.give_back_what_is_drained(now);
+        }
+        if now.duration_since(self.times.committed) >= self.with.settings.commit_every {
+            self.commit(now);
+        }
+        if now.duration_since(self.times.shown) >= SHOW_EVERY {
+            self.times.shown = now;
+            self.show();
+        }
+    }
+
+    fn settle(&mut self, now: Instant) {
+        let is_transactional = self.link.is_transactional();
+        for slot in 0..self.partitions.slots.len() {
+            let Some(partition) = self.partitions.get_mut(slot) else { continue };
+            partition.settle(now);
+            partition.waits_for_all = is_transactional;
+            let Some(offset) = partition.rewind(now) else { continue };
+            let Place { topic, partition: number, .. } = &partition.place;
+            self.link.reset(topic, *number, Some(offset));
+            tracing::warn!(topic = &**topic, partition = number, offset, "What was given up is read again.");
+            let sought = self.with.consumer.seek(topic, *number, Offset::Offset(offset), Duration::ZERO);
+            if let Err(error) = sought {
+                tracing::warn!(%error, limited = true, "A partition can't be read again yet.");
+                partition.rewind_later(now);
+            }
+            self.drop_taken_of(&[slot]);
+        }
+        self.pause_and_resume();
+    }
+
+    /// Tells the library which partitions to fetch.
+    fn pause_and_resume(&mut self) {
+        let (mut pause, mut resume) = (TopicPartitionList::new(), TopicPartitionList::new());
+        for partition in self.partitions.iter_mut() {
+            let is_wanted = self.is_stalled || partition.is_full() || !partition.is_open();
+            if is_wanted != partition.is_paused {
+                let list = if is_wanted { &mut pause } else { &mut resume };
+                list.add_partition(&partition.place.topic, partition.place.partition);
+                partition.is_paused = is_wanted;
+            }
+        }
+        let paused = if pause.count() > 0 { self.with.consumer.pause(&pause) } else { Ok(()) };
+        let resumed = if resume.count() > 0 { self.with.consumer.resume(&resume) } else { Ok(()) };
+        if let Err(error) = paused.and(resumed) {
+            tracing::warn!(%error, limited = true, "Partitions can't be paused or resumed.");
+        }
+    }
+
+    fn note(&mut self, occurrence: Occurrence) {
+        match occurrence {
+            Occurrence::Assigned(partitions) => self.take_over(partitions),
+            Occurrence::Revoked { partitions, are_lost } => self.let_go(partitions, are_lost),
+            Occurrence::Committed { offsets, error } => self.note_commit(&offsets, error),
+            Occurrence::Statistics(json) => self.note_statistics(&json),
+        }
+    }
+
+    fn take_over(&mut self, mut assigned: TopicPartitionList) {
+        self.with.counts.rebalances.add(1);
+        tracing::info!(partitions = assigned.count(), "The group gives us partitions.");
+        let cluster = self.with.consumer.client().fetch_cluster_id(BEGIN_MAX);
+        if cluster.is_none() {
+            tracing::warn!("The cluster does not say its id: events have no ids of their own.");
+        }
+        let begun = self.with.settings.begin(&self.with.consumer, &mut assigned, BEGIN_MAX);
+        for element in assigned.elements() {
+            let (topic, number) = (element.topic(), element.partition());
+            let source = cluster.as_deref().map(|cluster| source(cluster, topic, number));
+            let mut partition = Partition::new(Place { topic: topic.into(), partition: number, source });
+            if let Some(offset) = begun.get(&(topic.to_owned(), number)) {
+                partition.begin_at(*offset);
+            }
+            self.partitions.insert(partition);
+        }
+        if let Err(error) = take_over(&self.with.consumer, &assigned) {
+            tracing::error!(%error, "Partitions can't be taken over.");
+        }
+        self.with.counts.assigned.add(assigned.count() as u64);
+        self.pause_and_resume();
+        self.show();
+    }
+
+    /// Begins to drain partitions that the group wants back; those that others have already are forgotten.
+    fn let_go(&mut self, partitions: TopicPartitionList, are_lost: bool) {
+        let now = Instant::now();
+        tracing::info!(partitions = partitions.count(), are_lost, "The group wants partitions back.");
+        for element in partitions.elements() {
+            if let Some(partition) = self.partitions.find_mut(element.topic(), element.partition()) {
+                partition.is_leaving = true;
+            }
+        }
+        self.pause_and_resume();
+        let drain =
+            if are_lost { Duration::ZERO } else { DRAIN_MAX.min(self.with.settings.max_poll_interval / 2) };
+        let leaving = Leaving { partitions, until: now + drain, is_drained: are_lost };
+        if are_lost {
+            self.forget(&leaving);
+        } else {
+            self.leaving = Some(leaving);
+        }
+    }
+
+    fn give_back_what_is_drained(&mut self, now: Instant) {
+        let Some(leaving) = &mut self.leaving else { return };
+        let of = |element: &(String, i32)| self.partitions.find(&element.0, element.1);
+        let names: Vec<_> =
+            leaving.partitions.elements().iter().map(|e| (e.topic().to_owned(), e.partition())).collect();
+        if !leaving.is_drained {
+            let in_flight: usize = names.iter().filter_map(of).map(Partition::in_flight).sum();
+            if in_flight > 0 && now < leaving.until {
+                return;
+            }
+            if in_flight > 0 {
+                self.with.counts.undrained.add(1);
+                tracing::warn!(
+                    chunks = in_flight,
+                    "Outputs did not take everything of partitions that go to others: they read it again."
+                );
+            }
+            leaving.is_drained = true;
+            leaving.until = now + COMMIT_MAX;
+            self.commit(now);
+            return;
+        }
+        let is_committed = names.iter().filter_map(of).all(|partition| partition.to_commit().is_none());
+        if is_committed || now >= leaving.until {
+            if let Some(leaving) = self.leaving.take() {
+                self.forget(&leaving);
+            }
+        } else {
+            // An earlier commit was on its way, or the last one failed.
+            self.commit(now);
+        }
+    }
+
+    /// Gives partitions back for good; whoever still works on them is not listened to any more.
+    fn forget(&mut self, leaving: &Leaving) {
+        let elements = leaving.partitions.elements();
+        let slots = elements.iter().filter_map(|e| self.partitions.slot(e.topic(), e.partition()));
+        self.drop_taken_of(&slots.collect::<Vec<_>>());
+        for element in elements {
+            if self.partitions.remove(element.topic(), element.partition()) {
+                self.with.counts.assigned.subtract(1);
+                self.link.reset(&element.topic().into(), element.partition(), None);
+            }
+        }
+        if let Err(error) = give_back(&self.with.consumer, &leaving.partitions) {
+            tracing::warn!(%error, "Partitions could not be given back.");
+        }
+        self.show();
+    }
+
+    /// Forgets what was taken and not handed over, if something of these partitions is in it; the others are read again.
+    fn drop_taken_of(&mut self, slots: &[usize]) {
+        if !self.taken.iter().any(|taken| slots.contains(&taken.slot)) {
+            return;
+        }
+        self.records.clear();
+        for Taken { slot, first, .. } in std::mem::take(&mut self.taken) {
+            let Some(partition) = self.partitions.get_mut(slot).filter(|_| !slots.contains(&slot)) else {
+                continue;
+            };
+            let Place { topic, partition: number, .. } = &partition.place;
+            if self.with.consumer.seek(topic, *number, Offset::Offset(first), Duration::ZERO).is_err() {
+                partition.again_from(first, Instant::now());
+            }
+        }
+    }
+
+    /// Commits what is settled, unless an earlier commit is still on its way.
+    fn commit(&mut self, now: Instant) {
+        if self.commit_sent.is_some() {
+            return;
+        }
+        self.times.committed = now;
+        let mut offsets = TopicPartitionList::new();
+        for partition in self.partitions.iter_mut() {
+            partition.settle(now);
+            let Some(offset) = partition.to_commit() else { continue };
+            let Place { topic, partition, .. } = &partition.place;
+            // Only an offset below zero is refused.
+            let _ = offsets.add_partition_offset(topic, *partition, Offset::Offset(offset));
+        }
+        if offsets.count() == 0 {
+            return;
+        }
+        if !self.link.begin_commit() {
+            // They were part of a transaction.
+            self.partitions.iter_mut().for_each(Partition::set_all_committed);
+        } else if self.committer.begin(offsets) {
+            self.commit_sent = Some(now);
+        } else {
+            self.link.end_commit();
+        }
+    }
+
+    fn note_commit(&mut self, offsets: &TopicPartitionList, error: Option<KafkaError>) {
+        self.commit_sent = None;
+        self.link.end_commit();
+        if let Some(error) = error {
+            return self.note_commit_error(&error);
+        }
+        self.with.counts.commits.add(1);
+        for element in offsets.elements() {
+            let partition = self.partitions.find_mut(element.topic(), element.partition());
+            if let (Some(partition), Offset::Offset(offset)) = (partition, element.offset()) {
+                partition.set_committed(offset);
+            }
+        }
+    }
+
+    /// A commit that fails costs nothing: what it says is said again with the next one, or read again by others.
+    fn note_commit_error(&self, error: &KafkaError) {
+        self.with.counts.commit_errors.add(1);
+        tracing::warn!(%error, limited = true, "Unable to commit records");
+    }
+
+    fn note_statistics(&mut self, json: &[u8]) {
+        let Some(statistics) = Statistics::parse(json) else { return };
+        let reads_committed = self.with.settings.reads_committed;
+        for partition in self.partitions.iter_mut() {
+            let Place { topic, partition: number, .. } = &partition.place;
+            if let Some(end) = statistics.end(topic, *number, reads_committed) {
+                partition.end = Some(end);
+            }
+        }
+    }
+
+    /// Shows the numbers of partitions in the API.
+    fn show(&self) {
+        let rows = self.partitions.iter().map(|partition| {
+            let [position, settled, committed] = partition.offsets();
+            MetricRow {
+                labels: vec![
+                    ("topic", partition.topic().to_string()),
+                    ("partition", partition.place.partition.to_string()),
+                ],
+                values: vec![
+                    ("position", position),
+                    ("settled", settled),
+                    ("committed", committed),
+                    ("end", partition.end),
+                    ("lag", partition.lag()),
+                    ("chunks_in_flight", i64::try_from(partition.in_flight()).ok()),
+                    ("paused", Some(i64::from(partition.is_paused))),
+                ],
+            }
+        });
+        self.with.counts.table.set(self.with.number, rows.collect());
+    }
+
+    /// Waits for what is in flight, commits, and leaves the group.
+    fn finish(mut self) {
+        let deadline = Instant::now() + self.with.settle_time;
+        self.is_stalled = true;
+        self.pause_and_resume();
+        while Instant::now() < deadline && !self.with.sender.is_closed() {
+            if self.waiting.is_some() {
+                self.wait_for_room();
+                self.is_stalled = true;
+            }
+            self.poll_without_messages(LOOK_EVERY_LEAVING);
+            self.look_after();
+            if self.waiting.is_none() && self.partitions.iter().all(|p| p.in_flight() == 0 || !p.is_open()) {
+                break;
+            }
+        }
+        drop(self.waiting.take());
+        let deadline = Instant::now() + COMMIT_MAX;
+        while Instant::now() < deadline {
+            self.commit(Instant::now());
+            if self.commit_sent.is_none() {
+                break;
+            }
+            self.poll_without_messages(LOOK_EVERY_LEAVING);
+            self.look_after();
+        }
+        self.committer.end(self.commit_sent.is_none());
+        self.with.counts.assigned.subtract(self.partitions.iter().count() as u64);
+        self.with.counts.table.set(self.with.number, Vec::new());
+        self.with.consumer.context().close();
+        if let Some(leaving) = &self.leaving {
+            let _ = give_back(&self.with.consumer, &leaving.partitions);
+        }
+        // The consumer leaves the group when the last one who has it lets go.
+    }
+}
+
+/// A number for a partition, the same for whoever reads it.
+fn source(cluster: &str, topic: &str, partition: i32) -> u64 {
+    let partition = partition.to_be_bytes();
+    ferrostash_event::source_number(&[b"kafka", cluster.as_bytes(), topic.as_bytes(), &partition])
+}
+
+/// The partitions of a member, each in a slot that it keeps.
+#[derive(Default)]
+struct Partitions {
+    slots: Vec<Option<Partition>>,
+    by_name: HashMap<String, HashMap<i32, usize>>,
+}
+
+impl Partitions {
+    fn slot(&self, topic: &str, partition: i32) -> Option<usize> {
+        self.by_name.get(topic)?.get(&partition).copied()
+    }
+
+    fn get(&self, slot: usize) -> Option<&Partition> {
+        self.slots.get(slot)?.as_ref()
+    }
+
+    fn get_mut(&mut self, slot: usize) -> Option<&mut Partition> {
+        self.slots.get_mut(slot)?.as_mut()
+    }
+
+    fn find(&self, topic: &str, partition: i32) -> Option<&Partition> {
+        self.get(self.slot(topic, partition)?)
+    }
+
+    fn find_mut(&mut self, topic: &str, partition: i32) -> Option<&mut Partition> {
+        self.get_mut(self.slot(topic, partition)?)
+    }
+
+    fn insert(&mut self, partition: Partition) {
+        let free = self.slots.iter().position(Option::is_none);
+        let slot = free.unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
+        let topic = self.by_name.entry(partition.place.topic.to_string()).or_default();
+        topic.insert(partition.place.partition, slot);
+        if let Some(place) = self.slots.get_mut(slot) {
+            *place = Some(partition);
+        }
+    }
+
+    fn remove(&mut self, topic: &str, partition: i32) -> bool {
+        let Some(slot) = self.by_name.get_mut(topic).and_then(|topic| topic.remove(&partition)) else {
+            return false;
+        };
+        self.slots.get_mut(slot).and_then(Option::take).is_some()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Partition> {
+        self.slots.iter().flatten()
+    }
+
+    fn iter_mut(&mut self) -> impl Iterator<Item = &mut Partition> {
+        self.slots.iter_mut().flatten()
+    }
+}

@@ -1,0 +1,295 @@
+//! Messages on their way to the workers, which make the events of them.
+
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ferrostash_event::{Event, FieldRef, Origin, Timestamp, Value};
+use ferrostash_plugin::framing::{Delimiter, Frame};
+use ferrostash_plugin::{
+    Codec, CodecFactory, CodecFailures, LineBuffers, LineChunk, LineEventSink, LineMaker, Lines, RawLines,
+};
+use rdkafka::Message;
+use rdkafka::message::{BorrowedMessage, Headers};
+
+use super::deserializer::Deserializer;
+
+/// What an event has that keeps a value which could not be read.
+pub(crate) const FAILURE_TAG: &str = "_kafkadeserializationfailure";
+
+/// How much of a message is told to its events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Detail {
+    Nothing,
+    Basic,
+    Headers,
+}
+
+/// What all messages of an input have in common.
+#[derive(Clone)]
+pub(crate) struct Reading {
+    pub(crate) codec: Arc<dyn CodecFactory>,
+    /// A codec that joins messages, of which each member has one.
+    pub(crate) stateful: Option<Stateful>,
+    pub(crate) key: Deserializer,
+    pub(crate) value: Deserializer,
+    pub(crate) detail: Detail,
+    pub(crate) group: Arc<str>,
+    pub(crate) failures: CodecFailures,
+}
+
+/// A codec that makes events of several messages.
+#[derive(Clone)]
+pub(crate) struct Stateful(Arc<Mutex<Box<dyn Codec>>>);
+
+impl Stateful {
+    pub(crate) fn new(codec: Box<dyn Codec>) -> Stateful {
+        Stateful(Arc::new(Mutex::new(codec)))
+    }
+
+    fn codec(&self) -> MutexGuard<'_, Box<dyn Codec>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn idle_flush(&self) -> Option<Duration> {
+        self.codec().idle_flush()
+    }
+
+    /// Whether something of what it was given is still to come.
+    pub(crate) fn keeps_something(&self) -> bool {
+        self.codec().pending_bytes() > 0
+    }
+
+    pub(crate) fn flush(&self, events: &mut Vec<Event>) {
+        self.codec().flush(&mut |event| events.push(event));
+    }
+}
+
+/// Where messages come from.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) topic: Arc<str>,
+    pub(crate) partition: i32,
+    /// See [`ferrostash_event::source_number`]; `None` where the cluster does not say which one it is.
+    pub(crate) source: Option<u64>,
+}
+
+/// Messages of one or more partitions, in the order they were read.
+pub(crate) struct Records {
+    values: LineChunk,
+    about: Vec<About>,
+    places: Vec<Place>,
+}
+
+/// What is known of a message beside its value.
+struct About {
+    /// Which of the places.
+    place: usize,
+    offset: i64,
+    detail: Option<Box<Details>>,
+    /// Why the value can't be read.
+    failure: Option<String>,
+}
+
+/// For `decorate_events`.
+struct Details {
+    key: Option<String>,
+    timestamp: Option<i64>,
+    headers: Vec<(String, String)>,
+}
+
+impl Records {
+    /// No messages yet.
+    pub(crate) fn new(delimiter: Delimiter, buffers: LineBuffers) -> Records {
+        Records { values: LineChunk::new(delimiter, buffers), about: Vec::new(), places: Vec::new() }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.about.len()
+    }
+
+    pub(crate) fn byte_size(&self) -> usize {
+        self.values.byte_size()
+    }
+
+    /// The number of a place that was not there before.
+    pub(crate) fn add_place(&mut self, place: Place) -> usize {
+        self.places.push(place);
+        self.places.len() - 1
+    }
+
+    /// Adds a message from the place of that number.
+    pub(crate) fn push(&mut self, message: &BorrowedMessage<'_>, place: usize, reading: &Reading) {
+        // Logstash reads a value that isn't there as an empty one.
+        let read = message.payload().map_or(Ok(Default::default()), |payload| reading.value.read(payload));
+        let (bytes, failure) = match &read {
+            Ok(bytes) => (&**bytes, None),
+            Err(reason) => (message.payload().unwrap_or_default(), Some(reason.clone())),
+        };
+        self.values.push(Frame { bytes, truncated: false });
+        let detail = (reading.detail > Detail::Nothing).then(|| Box::new(Details::of(message, reading)));
+        self.about.push(About { place, offset: message.offset(), detail, failure });
+    }
+
+    /// Forgets all of them.
+    pub(crate) fn clear(&mut self) {
+        self.values.clear();
+        self.about.clear();
+        self.places.clear();
+    }
+
+    /// The values, each with the offset of its message.
+    pub(crate) fn take(&mut self, reading: &Arc<Reading>) -> RawLines {
+        let (about, places) = (std::mem::take(&mut self.about), std::mem::take(&mut self.places));
+        self.values.take(Arc::new(RecordMaker { reading: Arc::clone(reading), about, places }))
+    }
+}
+
+impl Details {
+    fn of(message: &BorrowedMessage<'_>, reading: &Reading) -> Details {
+        // A key that can't be read is nothing to lose an event for.
+        let text = |bytes: &[u8]| match reading.key.read(bytes) {
+            Ok(key) => String::from_utf8_lossy(&key).into_owned(),
+            Err(_) => String::from_utf8_lossy(bytes).into_owned(),
+        };
+        let headers = message.headers().filter(|_| reading.detail == Detail::Headers);
+        let headers = headers.into_iter().flat_map(Headers::iter).filter_map(|header| {
+            let value = std::str::from_utf8(header.value?).ok()?;
+            Some((header.key.to_owned(), value.to_owned()))
+        });
+        Details {
+            key: message.key().map(text),
+            timestamp: message.timestamp().to_millis(),
+            headers: headers.collect(),
+        }
+    }
+}
+
+/// Makes the events of messages, on a worker.
+struct RecordMaker {
+    reading: Arc<Reading>,
+    about: Vec<About>,
+    places: Vec<Place>,
+}
+
+impl LineMaker for RecordMaker {
+    fn make(&self, lines: Lines<'_>, now: Timestamp, sink: &mut LineEventSink<'_>) {
+        let about = self.about.get(lines.first..).unwrap_or_default();
+        let mut finisher = Finisher { maker: self, last: None };
+        if let Some(stateful) = &self.reading.stateful {
+            let mut codec = stateful.codec();
+            for (number, (value, about)) in lines.iter().zip(about).enumerate() {
+                codec.decode(value, &mut |event| sink(number, finisher.finish(event, number, value, about)));
+            }
+            return;
+        }
+        let mut codec = self.reading.codec.for_stream();
+        if about.iter().take(lines.iter().count()).any(|about| about.failure.is_some())
+            || !codec.is_stateless()
+        {
+            for (number, (value, about)) in lines.iter().zip(about).enumerate() {
+                let mut take = |event| sink(number, finisher.finish(event, number, value, about));
+                decode(&mut *codec, value, about, &self.reading.failures, now, &mut take);
+            }
+            return;
+        }
+        let values: Vec<_> = lines.ranges().collect();
+        codec.decode_lines(lines, now, &mut |number, event| {
+            let value = values.get(number).and_then(|range| lines.bytes().get(range.clone()));
+            if let Some((about, value)) = about.get(number).zip(value) {
+                sink(number, finisher.finish(event, number, value, about));
+            }
+        });
+    }
+}
+
+/// Makes the events of one message, the last of them included.
+fn decode(
+    codec: &mut dyn Codec,
+    value: &[u8],
+    about: &About,
+    failures: &CodecFailures,
+    now: Timestamp,
+    sink: &mut dyn FnMut(Event),
+) {
+    if let Some(reason) = &about.failure {
+        let mut event = Event::from_message(&String::from_utf8_lossy(value), now);
+        failures.fail(&mut event, FAILURE_TAG, reason);
+        return sink(event);
+    }
+    codec.decode(value, sink);
+    // A message ends what is in it, whatever its last bytes are.
+    codec.flush(sink);
+}
+
+/// Tells events which message they are of.
+struct Finisher<'a> {
+    maker: &'a RecordMaker,
+    /// The message of the last event, with its origin and the number of events of it.
+    last: Option<(usize, Origin, u64)>,
+}
+
+impl Finisher<'_> {
+    fn finish(&mut self, mut event: Event, number: usize, value: &[u8], about: &About) -> Event {
+        let Some(place) = self.maker.places.get(about.place) else { return event };
+        event.set_origin(self.origin(number, value, place, about.offset));
+        if let Some(details) = &about.detail {
+            details.decorate(&mut event, place, about.offset, &self.maker.reading.group);
+        }
+        event
+    }
+
+    fn origin(&mut self, number: usize, value: &[u8], place: &Place, offset: i64) -> Option<Origin> {
+        if let Some((last, origin, events)) = &mut self.last
+            && *last == number
+        {
+            *events += 1;
+            return Some(origin.derive(*events));
+        }
+        let origin = Origin::new(place.source?, offset as u64, value);
+        self.last = Some((number, origin, 0));
+        Some(origin)
+    }
+}
+
+/// The fields of `[@metadata][kafka]`.
+struct Fields {
+    topic: FieldRef,
+    consumer_group: FieldRef,
+    partition: FieldRef,
+    offset: FieldRef,
+    key: FieldRef,
+    timestamp: FieldRef,
+    headers: FieldRef,
+}
+
+static FIELDS: LazyLock<Fields> = LazyLock::new(|| {
+    let kafka = FieldRef::parse("[@metadata][kafka]").unwrap_or_else(|_| FieldRef::literal("kafka"));
+    Fields {
+        topic: kafka.child("topic"),
+        consumer_group: kafka.child("consumer_group"),
+        partition: kafka.child("partition"),
+        offset: kafka.child("offset"),
+        key: kafka.child("key"),
+        timestamp: kafka.child("timestamp"),
+        headers: kafka.child("headers"),
+    }
+});
+
+impl Details {
+    fn decorate(&self, event: &mut Event, place: &Place, offset: i64, group: &str) {
+        let fields = &*FIELDS;
+        // A codec that put something else there has what it wanted.
+        let _ = event.set_str(&fields.topic, &place.topic);
+        let _ = event.set_str(&fields.consumer_group, group);
+        let _ = event.set(&fields.partition, i64::from(place.partition));
+        let _ = event.set(&fields.offset, offset);
+        let _ = match &self.key {
+            Some(key) => event.set_str(&fields.key, key),
+            None => event.set(&fields.key, Value::Null),
+        };
+        let _ = event.set(&fields.timestamp, self.timestamp.unwrap_or(-1));
+        for (name, value) in &self.headers {
+            let _ = event.set_str(&fields.headers.child(name), value);
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! The input against librdkafka's own mock cluster, on real sockets.
+
+use std::time::{Duration, Instant};
+
+use ferrostash_event::FieldRef;
+use ferrostash_plugin::testing::{Harness, RunningInput, json};
+use ferrostash_plugin::{Chunk, Ecs};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+use crate::PLUGINS;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Cluster {
+    mock: MockCluster<'static, DefaultProducerContext>,
+    producer: BaseProducer,
+}
+
+impl Cluster {
+    fn new(topic: &str, partitions: i32) -> Cluster {
+        let mock = MockCluster::new(1).unwrap();
+        mock.create_topic(topic, partitions, 1).unwrap();
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", mock.bootstrap_servers()).set("linger.ms", "1");
+        Cluster { producer: config.create().unwrap(), mock }
+    }
+
+    fn send(&self, topic: &str, partition: i32, values: &[&str]) {
+        for value in values {
+            let record = BaseRecord::<(), str>::to(topic).partition(partition).payload(value);
+            self.producer.send(record).map_err(|(error, _)| error).unwrap();
+        }
+        self.producer.flush(PATIENCE).unwrap();
+    }
+
+    fn numbers(&self, topic: &str, partition: i32, from: usize, to: usize) {
+        let texts: Vec<_> = (from..to).map(|n| format!("{partition}:{n}")).collect();
+        self.send(topic, partition, &texts.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+
+    fn input(&self, options: &str) -> String {
+        format!(
+            r#"kafka {{ bootstrap_servers => "{}" auto_offset_reset => "earliest" topics => ["t"] enable_auto_commit => false
+            {options} }}"#,
+            self.mock.bootstrap_servers()
+        )
+    }
+
+    /// What the group has committed.
+    fn committed(&self, group: &str, topic: &str, partition: i32) -> Option<i64> {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", self.mock.bootstrap_servers()).set("group.id", group);
+        let consumer: BaseConsumer = config.create().unwrap();
+        let mut partitions = TopicPartitionList::new();
+        partitions.add_partition(topic, partition);
+        let committed = consumer.committed_offsets(partitions, PATIENCE).unwrap();
+        match committed.elements().first().unwrap().offset() {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
+        }
+    }
+
+    async fn wait_for_commit(&self, partition: i32, offset: i64) {
+        let start = Instant::now();
+        while self.committed("logstash", "t", partition) != Some(offset) {
+            assert!(start.elapsed() < PATIENCE, "{:?}", self.committed("logstash", "t", partition));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+async fn start(text: &str) -> RunningInput {
+    Harness::new(PLUGINS).ecs(Ecs::Disabled).input(text).unwrap().spawn().await.unwrap()
+}
+
+async fn next(input: &mut RunningInput) -> Chunk {
+    tokio::time::timeout(PATIENCE, input.chunks.recv()).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn messages_become_events_and_their_offsets_are_committed() {
+    let cluster = Cluster::new("t", 1);
+    cluster.send("t", 0, &["one", "two\nlines", ""]);
+    let mut input = start(&cluster.input("decorate_events => basic")).await;
+    let events = input.events(3).await;
+    let partition = FieldRef::parse("[@metadata][kafka][offset]").unwrap();
+    let texts: Vec<_> =
+        events.iter().map(|event| event.get_str(&FieldRef::literal("message")).unwrap()).collect();
+    assert_eq!(texts, ["one", "two\nlines", ""]);
+    assert_eq!(format!("{:?}", events[2].get(&partition).unwrap()), "Int(2)");
+    assert_ne!(events[0].origin(), events[1].origin());
+    cluster.wait_for_commit(0, 3).await;
+    input.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn everything_of_a_message_is_in_the_metadata() {
+    let cluster = Cluster::new("t", 2);
+    let headers = OwnedHeaders::new()
+        .insert(Header { key: "trace", value: Some("abc") })
+        .insert(Header { key: "raw", value: Some(&[0xff_u8][..]) })
+        .insert(Header { key: "none", value: None::<&str> });
+    let record = BaseRecord::to("t").partition(1).key("k").payload("x").timestamp(77).headers(headers);
+    cluster.producer.send(record).map_err(|(error, _)| error).unwrap();
+    cluster.producer.flush(PATIENCE).unwrap();
+    let mut input = start(&cluster.input("decorate_events => extended group_id => 'g'")).await;
+    let event = input.events(1).await.remove(0);
+    let metadata = FieldRef::parse("[@metadata][kafka]").unwrap();
+    let mut shown = ferrostash_event::Event::new();
+    shown.set(&FieldRef::literal("kafka"), event.get(&metadata).unwrap().to_value()).unwrap();
+    let text = json(&shown);
+    assert!(
+        text.contains(
+            r#""kafka":{"topic":"t","consumer_group":"g","partition":1,"offset":0,"key":"k","timestamp":77,"headers":{"trace":"abc"}}"#
+        ),
+        "{text}"
+    );
+    input.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn nothing_is_committed_before_it_is_settled() {
+    let cluster = Cluster::new("t", 1);
+    cluster.numbers("t", 0, 0, 4);
+    let mut input = start(&cluster.input("max_poll_records => 2")).await;
+    let first = next(&mut input).await;
+    let second = next(&mut input).await;
+    assert_eq!((first.len(), second.len()), (2, 2));
+    drop(second);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(cluster.committed("logstash", "t", 0).is_none_or(|offset| offset == 0));
+    drop(first);
+    cluster.wait_for_commit(0, 4).await;
+    input.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_was_given_up_is_read_again() {
+    let cluster = Cluster::new("t", 1);
+    cluster.numbers("t", 0, 0, 2);
+    let mut input = start(&cluster.input("")).await;
+    let chunk = next(&mut input).await;
+    assert_eq!(chunk.len(), 2);
+    chunk.abandon();
+    assert_eq!(input.events(2).await.len(), 2);
+    cluster.wait_for_commit(0, 2).await;
+    input.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_second_member_gets_its_share_and_nothing_is_read_twice() {
+    for strategy in ["range", "cooperative_sticky"] {
+        let cluster = Cluster::new("t", 4);
+        (0..4).for_each(|partition| cluster.numbers("t", partition, 0, 50));
+        let text =
+            cluster.input(&format!("partition_assignment_strategy => {strategy} session_timeout_ms => 6000"));
+        let (mut one, mut two) = (start(&text).await, start(&text).await);
+        let mut texts = Vec::new();
+        let (mut of_two, begin) = (0, Instant::now());
+        let mut sent = 50;
+        while (of_two == 0 || texts.len() < 4 * sent) && begin.elapsed() < PATIENCE {
+            tokio::select! {
+                Some(chunk) = one.chunks.recv() => texts.extend(chunk.into_events()),
+                Some(chunk) = two.chunks.recv() => {
+                    let events = chunk.into_events();
+                    of_two += events.len();
+                    texts.extend(events);
+                }
+                () = tokio::time::sleep(Duration::from_millis(50)) => {
+                    (0..4).for_each(|partition| cluster.numbers("t", partition, sent, sent + 10));
+                    sent += 10;
+                }
+            }
+        }
+        assert!(of_two > 0, "{strategy}");
+        let mut texts: Vec<_> = texts
+            .iter()
+            .map(|event| event.get_str(&FieldRef::literal("message")).unwrap().to_owned())
+            .collect();
+        let all = texts.len();
+        texts.sort();
+        texts.dedup();
+        assert_eq!((texts.len(), all), (4 * sent, 4 * sent), "{strategy}");
+        two.stop().await.unwrap();
+        one.stop().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_blocked_pipeline_pauses_and_goes_on() {
+    let cluster = Cluster::new("t", 1);
+    cluster.numbers("t", 0, 0, 100);
+    let text = cluster.input("max_poll_records => 5 max_poll_interval_ms => 6000 session_timeout_ms => 6000");
+    let mut input = start(&text).await;
+    // Longer than the group waits for a member that does not poll.
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    let events = input.events(100).await;
+    assert_eq!(events.len(), 100);
+    cluster.wait_for_commit(0, 100).await;
+    assert!(input.stop().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_group_that_begins_at_the_end_misses_nothing_afterwards() {
+    let cluster = Cluster::new("t", 1);
+    cluster.numbers("t", 0, 0, 10);
+    let text = cluster.input("").replace("earliest", "latest");
+    let input = start(&text).await;
+    cluster.wait_for_commit(0, 10).await;
+    input.stop().await.unwrap();
+    cluster.numbers("t", 0, 10, 12);
+    let mut input = start(&text).await;
+    let message = FieldRef::literal("message");
+    let events = input.events(2).await;
+    assert_eq!(events[0].get_str(&message), Some("0:10"));
+    input.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn topics_by_pattern() {
+    let cluster = Cluster::new("logs-a", 1);
+    cluster.mock.create_topic("logs-b", 1, 1).unwrap();
+    cluster.mock.create_topic("xlogs-c", 1, 1).unwrap();
+    for topic in ["logs-a", "logs-b", "xlogs-c"] {
+        cluster.send(topic, 0, &[topic]);
+    }
+    let mut input = start(&cluster.input(r#"topics_pattern => "logs-\w+""#)).await;
+    let mut texts = input.json(2).await;
+    texts.sort();
+    assert!(
+        texts.iter().any(|text| text.contains("logs-a")) && texts.iter().any(|text| text.contains("logs-b")),
+        "{texts:?}"
+    );
+    assert!(input.stop().await.unwrap().is_empty());
+}
+
+#[test]
+fn options_that_cannot_be() {
+    let refusal =
+        |text: &str| Harness::new(PLUGINS).input(&format!("kafka {{ {text} }}")).err().unwrap_or_default();
+    for (text, reason) in [
+        ("auto_offset_reset => smallest", "`auto_offset_reset` is `earliest`, `latest` or `none`"),
+        ("partition_assignment_strategy => fair", "unsupported partition_assignment_strategy: \"fair\""),
+        ("partition_assignment_strategy => 'com.example.Mine'", "Java classes can't be loaded here"),
+        (
+            "value_deserializer_class => 'com.example.Mine'",
+            "`value_deserializer_class` can't be `com.example.Mine`",
+        ),
+        (
+            "group_protocol => consumer session_timeout_ms => 6000",
+            "group_protocol cannot be set to 'consumer' when any",
+        ),
+        ("topics_pattern => '('", "`topics_pattern` is no regular expression"),
+        ("consumer_threads => 0", "`consumer_threads` must be between"),
+        ("fetch_min_bytes => 0", "fetch.min.bytes"),
+    ] {
+        let refused = refusal(text);
+        assert!(refused.contains(reason), "{text}: {refused}");
+    }
+}

@@ -1,0 +1,216 @@
+//! What a member of a group and an output that writes in transactions know of each other: the offsets of what is in a
+//! transaction are committed with it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use ferrostash_plugin::{AckNote, Outcome};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
+use rdkafka::{Offset, TopicPartitionList};
+
+use crate::input::context::MemberContext;
+
+/// The member's side of the link; an output finds it by the acks of its events.
+pub(crate) struct Link {
+    /// The consumer leaves the group when its member ends, whoever knows the link.
+    consumer: Weak<BaseConsumer<MemberContext>>,
+    /// Whether offsets of transactions that are not decided are waited for.
+    pub(crate) reads_committed: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Outputs that commit the member's offsets in their transactions; it commits none itself then.
+    transactions: usize,
+    /// Those of them that want nothing new to be handed over for now.
+    holds: usize,
+    /// Chunks that were handed over and have not ended.
+    chunks: usize,
+    /// Whether a commit of the member's own is on its way.
+    is_committing: bool,
+    partitions: BTreeMap<(Arc<str>, i32), Progress>,
+}
+
+/// What was handed over of a partition.
+#[derive(Default)]
+struct Progress {
+    /// Behind the last message.
+    position: i64,
+    /// How often the partition was read again from an earlier offset.
+    epoch: u64,
+    /// Something was given up: it is going to be read again.
+    is_broken: bool,
+}
+
+/// A chunk of one partition, as its ack knows it.
+pub(crate) struct Note {
+    pub(crate) link: Arc<Link>,
+    partition: (Arc<str>, i32),
+    epoch: u64,
+}
+
+impl AckNote for Note {
+    fn ended(&self, outcome: Outcome) {
+        let mut state = self.link.state();
+        state.chunks = state.chunks.saturating_sub(1);
+        if outcome == Outcome::Abandoned
+            && let Some(progress) = state.partitions.get_mut(&self.partition)
+            && progress.epoch == self.epoch
+        {
+            progress.is_broken = true;
+        }
+    }
+}
+
+/// Offsets that a transaction takes along.
+pub(crate) struct Offsets {
+    pub(crate) list: TopicPartitionList,
+    pub(crate) group: Option<ConsumerGroupMetadata>,
+}
+
+/// What an output has to know before it may commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Calm {
+    /// Chunks that have not ended.
+    pub(crate) chunks: usize,
+    /// Something was given up that a transaction must not step over.
+    pub(crate) is_broken: bool,
+    pub(crate) is_committing: bool,
+}
+
+impl Link {
+    pub(crate) fn new(consumer: &Arc<BaseConsumer<MemberContext>>, reads_committed: bool) -> Arc<Link> {
+        Arc::new(Link { consumer: Arc::downgrade(consumer), reads_committed, state: Mutex::default() })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes for chunks, each of one partition up to an offset; none while nothing may be handed over.
+    pub(crate) fn hand_over<'a>(
+        self: &Arc<Self>,
+        chunks: impl Iterator<Item = (&'a Arc<str>, i32, i64)>,
+    ) -> Option<Vec<Arc<Note>>> {
+        let mut state = self.state();
+        if state.holds > 0 {
+            return None;
+        }
+        let notes: Vec<_> = chunks
+            .map(|(topic, number, next)| {
+                let partition = (Arc::clone(topic), number);
+                let progress = state.partitions.entry(partition.clone()).or_default();
+                progress.position = next;
+                Arc::new(Note { link: Arc::clone(self), partition, epoch: progress.epoch })
+            })
+            .collect();
+        state.chunks += notes.len();
+        Some(notes)
+    }
+
+    /// The member reads the partition from `position` on again, or not at all any more.
+    pub(crate) fn reset(&self, topic: &Arc<str>, partition: i32, position: Option<i64>) {
+        let mut state = self.state();
+        let key = (Arc::clone(topic), partition);
+        let Some(position) = position else {
+            state.partitions.remove(&key);
+            return;
+        };
+        let progress = state.partitions.entry(key).or_default();
+        *progress = Progress { position, epoch: progress.epoch + 1, is_broken: false };
+    }
+
+    /// Whether nothing may be handed over.
+    pub(crate) fn is_held(&self) -> bool {
+        self.state().holds > 0
+    }
+
+    /// Whether outputs commit the member's offsets.
+    pub(crate) fn is_transactional(&self) -> bool {
+        self.state().transactions > 0
+    }
+
+    /// Begins a commit of the member's own, unless that is an output's business.
+    pub(crate) fn begin_commit(&self) -> bool {
+        let mut state = self.state();
+        state.is_committing = state.transactions == 0;
+        state.is_committing
+    }
+
+    /// The member's own commit was answered.
+    pub(crate) fn end_commit(&self) {
+        self.state().is_committing = false;
+    }
+
+    /// An output takes the offsets over, for as long as the guard lives.
+    pub(crate) fn join(self: &Arc<Self>) -> Joined {
+        self.state().transactions += 1;
+        Joined { link: Arc::clone(self), is_holding: false, committed: BTreeMap::new() }
+    }
+}
+
+/// An output's side of a link.
+pub(crate) struct Joined {
+    pub(crate) link: Arc<Link>,
+    is_holding: bool,
+    /// What the last transactions took along.
+    committed: BTreeMap<(Arc<str>, i32), i64>,
+}
+
+impl Joined {
+    /// Asks the member to hand over nothing, or lets it go on.
+    pub(crate) fn hold(&mut self, hold: bool) {
+        if self.is_holding != hold {
+            self.is_holding = hold;
+            let mut state = self.link.state();
+            state.holds = if hold { state.holds + 1 } else { state.holds.saturating_sub(1) };
+        }
+    }
+
+    pub(crate) fn calm(&self) -> Calm {
+        let state = self.link.state();
+        let is_broken = state.partitions.values().any(|progress| progress.is_broken);
+        Calm { chunks: state.chunks, is_broken, is_committing: state.is_committing }
+    }
+
+    /// Whether something was handed over since the last transaction.
+    pub(crate) fn has_news(&self) -> bool {
+        let state = self.link.state();
+        state.partitions.iter().any(|(key, progress)| self.committed.get(key) != Some(&progress.position))
+    }
+
+    /// The offsets behind everything that was handed over, and which group they are of.
+    pub(crate) fn offsets(&self) -> Offsets {
+        let mut list = TopicPartitionList::new();
+        for (key, progress) in &self.link.state().partitions {
+            if self.committed.get(key) != Some(&progress.position) {
+                let (topic, partition) = key;
+                // Only an offset below zero is refused.
+                let _ = list.add_partition_offset(topic, *partition, Offset::Offset(progress.position));
+            }
+        }
+        let consumer = self.link.consumer.upgrade();
+        Offsets { list, group: consumer.and_then(|consumer| consumer.group_metadata()) }
+    }
+
+    /// The transaction with these offsets is committed.
+    pub(crate) fn set_committed(&mut self, offsets: &Offsets) {
+        for element in offsets.list.elements() {
+            if let Offset::Offset(offset) = element.offset() {
+                self.committed.insert((element.topic().into(), element.partition()), offset);
+            }
+        }
+        // What the member does not have any more may come back with another offset.
+        let state = self.link.state();
+        self.committed.retain(|key, _| state.partitions.contains_key(key));
+    }
+}
+
+impl Drop for Joined {
+    fn drop(&mut self) {
+        self.hold(false);
+        let mut state = self.link.state();
+        state.transactions = state.transactions.saturating_sub(1);
+    }
+}
