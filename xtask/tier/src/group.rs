@@ -199,7 +199,7 @@ impl<'k> Group<'k> {
         let committed = self.kafka.wait_for_commits(&self.setup.name, &self.setup.name, limit);
         committed.with_context(|| logs(&self.members))?;
         // What comes twice may come last.
-        self.members.iter().try_for_each(Member::ask_to_stop)?;
+        self.members.iter_mut().try_for_each(Member::ask_to_stop)?;
         for member in self.members.drain(..) {
             member.stop()?;
         }

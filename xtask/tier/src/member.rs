@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -17,6 +18,9 @@ use crate::{http, wait};
 const START_TIME_MAX: Duration = Duration::from_secs(30);
 /// How long a process may take to end: more than the time that outputs get.
 const STOP_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// What Linux shows to programs on every architecture that we build for.
+const MS_PER_TICK: u64 = 10;
 
 /// How members are started.
 #[derive(Clone, Debug)]
@@ -35,6 +39,7 @@ pub struct Member {
     child: Child,
     api: u16,
     folder: TempDir,
+    is_asked: bool,
 }
 
 impl Member {
@@ -46,14 +51,16 @@ impl Member {
         let folder = tempfile::Builder::new().prefix("ferrostash-member").tempdir()?;
         let api = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         let log = File::create(folder.path().join("log"))?;
-        let mut command = Command::new(&plan.program);
+        // It dies with us, however that comes, but Ctrl-C is for us alone: we ask it to stop then.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--"]).arg(&plan.program).process_group(0);
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("ALLOW_SUPERUSER", "true").env("LS_HOME", folder.path()).env("HOSTNAME", name);
         command.envs(plan.environment.iter().map(|(name, value)| (name, value)));
         command.args(["--api.http.port", &api.to_string()]).args(&plan.arguments);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let child = command.spawn().with_context(|| format!("{command:?}"))?;
-        Ok(Member { name: name.to_owned(), child, api, folder })
+        Ok(Member { name: name.to_owned(), child, api, folder, is_asked: false })
     }
 
     /// Its HOSTNAME.
@@ -116,6 +123,28 @@ impl Member {
         http::number(&self.stats("/_node/stats/events")?, "/events/out")
     }
 
+    /// User and system time of all its threads so far.
+    ///
+    /// # Errors
+    /// It is not there any more.
+    pub fn cpu_time(&self) -> Result<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid()))?;
+        // The program's name before them may hold anything.
+        let fields = stat.rsplit_once(')').context("no name in stat")?.1.split_whitespace().skip(11).take(2);
+        let ticks: u64 = fields.map(|field| field.parse::<u64>().unwrap_or_default()).sum();
+        Ok(Duration::from_millis(ticks * MS_PER_TICK))
+    }
+
+    /// The most memory that it ever held, in bytes.
+    ///
+    /// # Errors
+    /// It is not there any more.
+    pub fn peak_bytes(&self) -> Result<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+        Ok(line.trim().trim_end_matches(" kB").parse::<u64>()? * 1024)
+    }
+
     /// Fails where it has ended by itself.
     ///
     /// # Errors
@@ -158,11 +187,15 @@ impl Member {
         Ok(())
     }
 
-    /// SIGTERM, without waiting for the end.
+    /// SIGTERM, without waiting for the end. Once only: a second one would end it at once.
     ///
     /// # Errors
     /// It is not there any more.
-    pub fn ask_to_stop(&self) -> Result<()> {
+    pub fn ask_to_stop(&mut self) -> Result<()> {
+        if self.is_asked {
+            return Ok(());
+        }
+        self.is_asked = true;
         self.signal(Signal::TERM)
     }
 
