@@ -17,6 +17,7 @@ mod dead_letter_queue;
 mod durability;
 mod elasticsearch;
 mod harness;
+mod kafka;
 mod queue;
 mod run;
 mod samples;
