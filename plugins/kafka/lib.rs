@@ -7,4 +7,4 @@ mod input;
 mod output;
 
 /// The plugins of this crate.
-pub static PLUGINS: &[&PluginDef] = &[];
+pub static PLUGINS: &[&PluginDef] = &[&output::PLUGIN];
