@@ -1,4 +1,5 @@
 //! The `kafka` input.
 
+pub(crate) mod avro;
 pub(crate) mod options;
 pub(crate) mod registry_options;
