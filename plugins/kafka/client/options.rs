@@ -103,10 +103,14 @@ pub(crate) struct SecurityOptions {
     #[option(default = 10000)]
     pub(crate) sasl_login_retry_backoff_max_ms: u64,
     /// A Java class.
-    #[option(unsupported = "Java classes can't be loaded here; SASL PLAIN, SCRAM, OAUTHBEARER and GSSAPI are built in")]
+    #[option(
+        unsupported = "Java classes can't be loaded here; SASL PLAIN, SCRAM, OAUTHBEARER and GSSAPI are built in"
+    )]
     pub(crate) sasl_client_callback_handler_class: Option<String>,
     /// A Java class.
-    #[option(unsupported = "Java classes can't be loaded here; for OAUTHBEARER set sasl_oauthbearer_token_endpoint_url")]
+    #[option(
+        unsupported = "Java classes can't be loaded here; for OAUTHBEARER set sasl_oauthbearer_token_endpoint_url"
+    )]
     pub(crate) sasl_login_callback_handler_class: Option<String>,
     /// Java archives.
     #[option(unsupported = "Java archives can't be loaded here", kind = "array")]
