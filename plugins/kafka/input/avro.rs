@@ -9,11 +9,11 @@ mod schema;
 mod text;
 
 use self::decode::Decoder;
+pub(crate) use self::schema::SchemaParser;
 use self::schema::{Node, NodeId};
-pub(crate) use self::schema::{SchemaError, SchemaParser};
 
-/// Deepest nesting of records, arrays and maps in a value; the most that JSON is read with.
-pub(crate) const AVRO_DEPTH_MAX: usize = ferrostash_event::json::JSON_DEPTH_MAX;
+/// Deepest nesting of records, arrays and maps in a value: half of what JSON is read with, for a small stack.
+pub(crate) const AVRO_DEPTH_MAX: usize = ferrostash_event::json::JSON_DEPTH_MAX / 2;
 /// Most bytes of text that one value may become: a few hostile bytes can stand for very many items.
 pub(crate) const AVRO_TEXT_SIZE_MAX: usize = 64 * 1024 * 1024;
 /// Most items of arrays in one value that take no bytes themselves, such as null.
@@ -25,11 +25,17 @@ const FRAME_SIZE: usize = 5;
 /// Why a record's value can't be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum AvroError {
-    #[error("the value has {0} bytes: too few to name its schema (Confluent's framing has {FRAME_SIZE} before the value)")]
+    #[error(
+        "the value has {0} bytes: too few to name its schema (Confluent's framing has {FRAME_SIZE} before the value)"
+    )]
     TooShort(usize),
-    #[error("the value begins with the byte {0}, not with the 0 of Confluent's framing: it was not written with a schema registry")]
+    #[error(
+        "the value begins with the byte {0}, not with the 0 of Confluent's framing: it was not written with a schema registry"
+    )]
     Magic(u8),
-    #[error("the value ends at byte {at} of its Avro part, where {needed} more are expected: it does not fit its schema")]
+    #[error(
+        "the value ends at byte {at} of its Avro part, where {needed} more are expected: it does not fit its schema"
+    )]
     Truncated { at: usize, needed: usize },
     #[error("{what} at byte {at} of the Avro part: the value does not fit its schema")]
     Invalid { what: &'static str, at: usize },

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use ferrostash_event::number::{write_java_double, write_ruby_float};
 
-use super::schema::{Node, NodeId};
+use super::schema::{Field, Node, NodeId};
 use super::text::{write_bytes, write_string};
 use super::{AVRO_DEPTH_MAX, AVRO_EMPTY_ITEMS_MAX, AVRO_TEXT_SIZE_MAX, AvroError};
 
@@ -61,9 +61,30 @@ impl<'a> Decoder<'a> {
         if self.out.len() > self.out_max { Err(AvroError::TooLong) } else { Ok(()) }
     }
 
+    // Small, as are all that it calls in turn: a level of the value is a level of the stack.
     fn value(&mut self, id: NodeId, depth: usize) -> Result<(), AvroError> {
         let id = self.branch(id)?;
         match self.node(id) {
+            Node::Record(fields) => self.record(fields, below(depth)?)?,
+            Node::Array { items, size_min } => self.array(*items, *size_min, below(depth)?)?,
+            Node::Map { values, size_min } => self.map(*values, *size_min, below(depth)?)?,
+            leaf => self.leaf(leaf)?,
+        }
+        if self.out.len() > self.out_max { Err(AvroError::TooLong) } else { Ok(()) }
+    }
+
+    fn record(&mut self, fields: &'a [Field], depth: usize) -> Result<(), AvroError> {
+        self.out.push(b'{');
+        for field in fields {
+            self.out.extend_from_slice(&field.label);
+            self.value(field.node, depth)?;
+        }
+        self.out.push(b'}');
+        Ok(())
+    }
+
+    fn leaf(&mut self, node: &'a Node) -> Result<(), AvroError> {
+        match node {
             Node::Null => self.out.extend_from_slice(b"null"),
             Node::Boolean => {
                 let text: &[u8] = if self.boolean()? { b"true" } else { b"false" };
@@ -86,21 +107,10 @@ impl<'a> Decoder<'a> {
             Node::String => write_string(&String::from_utf8_lossy(self.bytes()?), self.out),
             Node::Fixed(size) => self.fixed(*size)?,
             Node::Enum(symbols) => write_string(self.symbol(symbols)?, self.out),
-            Node::Array { items, size_min } => self.array(*items, *size_min, below(depth)?)?,
-            Node::Map { values, size_min } => self.map(*values, *size_min, below(depth)?)?,
-            Node::Record(fields) => {
-                let depth = below(depth)?;
-                self.out.push(b'{');
-                for field in fields {
-                    self.out.extend_from_slice(&field.label);
-                    self.value(field.node, depth)?;
-                }
-                self.out.push(b'}');
-            }
-            // `branch` looks behind both.
-            Node::Union(_) | Node::Same(_) => {}
+            // `value` looks into these and behind those.
+            Node::Record(_) | Node::Array { .. } | Node::Map { .. } | Node::Union(_) | Node::Same(_) => {}
         }
-        if self.out.len() > self.out_max { Err(AvroError::TooLong) } else { Ok(()) }
+        Ok(())
     }
 
     /// What stands behind names and unions.
@@ -229,7 +239,8 @@ impl<'a> Decoder<'a> {
 
     fn int(&mut self) -> Result<i32, AvroError> {
         let at = self.at();
-        i32::try_from(self.long()?).map_err(|_| AvroError::Invalid { what: "an int of more than 32 bits", at })
+        i32::try_from(self.long()?)
+            .map_err(|_| AvroError::Invalid { what: "an int of more than 32 bits", at })
     }
 
     /// A number of up to ten bytes with seven bits each, the sign in the lowest bit.
@@ -289,6 +300,5 @@ impl<'a> Decoder<'a> {
 }
 
 fn below(depth: usize) -> Result<usize, AvroError> {
-    // The JSON reader takes one level less than its bound.
-    if depth + 1 < AVRO_DEPTH_MAX { Ok(depth + 1) } else { Err(AvroError::TooDeep) }
+    if depth < AVRO_DEPTH_MAX { Ok(depth + 1) } else { Err(AvroError::TooDeep) }
 }

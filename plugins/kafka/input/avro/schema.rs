@@ -88,7 +88,8 @@ impl SchemaParser {
     pub(crate) fn finish(mut self) -> Result<AvroSchema, SchemaError> {
         for (id, name) in std::mem::take(&mut self.forward) {
             let target = self.names.get(&name);
-            let target = *target.ok_or_else(|| SchemaError(format!("the type `{name}` is defined nowhere")))?;
+            let target =
+                *target.ok_or_else(|| SchemaError(format!("the type `{name}` is defined nowhere")))?;
             self.set(id, Node::Same(target), 0);
         }
         if self.nodes.is_empty() {
@@ -102,8 +103,11 @@ impl SchemaParser {
         match schema {
             Value::String(name) => Ok(self.named(name, namespace)),
             Value::Array(branches) => {
-                let branches =
-                    branches.iter().map(|branch| self.parse(branch, namespace)).collect::<Result<Box<[_]>, _>>()?;
+                let branches = branches.iter().map(|branch| self.parse(branch, namespace)).collect::<Result<
+                    Box<[_]>,
+                    _,
+                >>(
+                )?;
                 if branches.is_empty() {
                     return Err(SchemaError::new("a union has no branches"));
                 }
@@ -119,7 +123,12 @@ impl SchemaParser {
         }
     }
 
-    fn complex(&mut self, kind: &str, schema: &Map<String, Value>, namespace: &str) -> Result<NodeId, SchemaError> {
+    fn complex(
+        &mut self,
+        kind: &str,
+        schema: &Map<String, Value>,
+        namespace: &str,
+    ) -> Result<NodeId, SchemaError> {
         match kind {
             "array" => {
                 let items = self.parse(member(schema, "items", "an array")?, namespace)?;
@@ -133,13 +142,16 @@ impl SchemaParser {
             }
             "enum" => {
                 let symbols = list(member(schema, "symbols", "an enum")?, "`symbols`")?;
-                let symbols = symbols.iter().map(|symbol| symbol.as_str().map(Into::into)).collect::<Option<_>>();
+                let symbols =
+                    symbols.iter().map(|symbol| symbol.as_str().map(Into::into)).collect::<Option<_>>();
                 let symbols = symbols.ok_or_else(|| SchemaError::new("a symbol of an enum is no text"))?;
                 self.define(schema, namespace, Node::Enum(symbols), 1).map(|(id, _)| id)
             }
             "fixed" => {
-                let size = member(schema, "size", "a fixed")?.as_u64().and_then(|size| usize::try_from(size).ok());
-                let size = size.ok_or_else(|| SchemaError::new("the `size` of a fixed is no number of bytes"))?;
+                let size =
+                    member(schema, "size", "a fixed")?.as_u64().and_then(|size| usize::try_from(size).ok());
+                let size =
+                    size.ok_or_else(|| SchemaError::new("the `size` of a fixed is no number of bytes"))?;
                 self.define(schema, namespace, Node::Fixed(size), size).map(|(id, _)| id)
             }
             "record" | "error" => self.record(schema, namespace),
@@ -153,7 +165,8 @@ impl SchemaParser {
         let mut fields = Vec::new();
         let mut size = 0usize;
         for field in list(member(schema, "fields", "a record")?, "`fields`")? {
-            let field = field.as_object().ok_or_else(|| SchemaError::new("a field of a record is no object"))?;
+            let field =
+                field.as_object().ok_or_else(|| SchemaError::new("a field of a record is no object"))?;
             let name = text(member(field, "name", "a field")?, "the name of a field")?;
             let node = self.parse(member(field, "type", "a field")?, &namespace)?;
             size = size.saturating_add(self.size(node));

@@ -1,5 +1,6 @@
+use apache_avro::Schema;
 use apache_avro::types::Value;
-use apache_avro::{Schema, to_avro_datum};
+use apache_avro::writer::datum::GenericDatumWriter;
 
 use super::*;
 
@@ -23,9 +24,14 @@ fn text(schema: &AvroSchema, bytes: &[u8]) -> Result<String, AvroError> {
     result.map(|()| decoded)
 }
 
+fn encoded(schema: &str, value: Value) -> Vec<u8> {
+    let schema = Schema::parse_str(schema).unwrap();
+    GenericDatumWriter::builder(&schema).build().unwrap().write_value_to_vec(value).unwrap()
+}
+
 /// What a value becomes that Apache's library wrote.
 fn written(schema_text: &str, value: Value) -> String {
-    let bytes = to_avro_datum(&Schema::parse_str(schema_text).unwrap(), value).unwrap();
+    let bytes = encoded(schema_text, value);
     text(&schema(schema_text), &bytes).unwrap()
 }
 
@@ -55,7 +61,10 @@ fn each_type_within_a_record() {
     assert_eq!(record_of(r#""float""#, Value::Float(f32::NAN)), r#"{"f": "NaN"}"#);
     assert_eq!(record_of(r#""double""#, Value::Double(f64::NEG_INFINITY)), r#"{"f": "-Infinity"}"#);
     assert_eq!(record_of(r#""string""#, Value::String("Grüße 🦀".into())), r#"{"f": "Grüße 🦀"}"#);
-    assert_eq!(record_of(r#""bytes""#, Value::Bytes(vec![0, b'a', 0x80, 0xff])), r#"{"f": "\u0000a\u0080ÿ"}"#);
+    assert_eq!(
+        record_of(r#""bytes""#, Value::Bytes(vec![0, b'a', 0x80, 0xff])),
+        r#"{"f": "\u0000a\u0080ÿ"}"#
+    );
     let fixed = r#"{"type":"fixed","name":"F","size":3}"#;
     assert_eq!(record_of(fixed, Value::Fixed(3, vec![1, 0xff, 0x80])), r#"{"f": [1, -1, -128]}"#);
     let choice = r#"{"type":"enum","name":"E","symbols":["A","B"]}"#;
@@ -160,7 +169,10 @@ fn schemas_that_are_none() {
     assert_eq!(refused(r#""Unknown""#), "the type `Unknown` is defined nowhere");
     assert_eq!(refused(r#"{"name":"x"}"#), "a schema has no `type`");
     assert_eq!(refused(r#"{"type":"record","name":"R"}"#), "a record has no `fields`");
-    assert_eq!(refused(r#"{"type":"fixed","name":"F","size":-1}"#), "the `size` of a fixed is no number of bytes");
+    assert_eq!(
+        refused(r#"{"type":"fixed","name":"F","size":-1}"#),
+        "the `size` of a fixed is no number of bytes"
+    );
     assert_eq!(refused("[]"), "a union has no branches");
     let twice = r#"[{"type":"fixed","name":"F","size":1},{"type":"fixed","name":"F","size":2}]"#;
     assert_eq!(refused(twice), "the type `F` is defined twice");
@@ -182,7 +194,7 @@ fn bytes_that_do_not_fit() {
 
 #[test]
 fn declared_lengths_are_not_believed() {
-    let long = |number: i64| to_avro_datum(&Schema::Long, Value::Long(number)).unwrap();
+    let long = |number: i64| encoded(r#""long""#, Value::Long(number));
     let huge = long(i64::MAX);
     let truncated = text(&schema(r#""string""#), &huge).unwrap_err();
     assert!(matches!(truncated, AvroError::Truncated { .. }), "{truncated}");
@@ -204,11 +216,15 @@ fn declared_lengths_are_not_believed() {
 fn depth_and_size_are_bounded() {
     let list = schema(r#"{"type":"record","name":"L","fields":[{"name":"n","type":["null","L"]}]}"#);
     let nested = |levels: usize| [vec![2; levels - 1], vec![0]].concat();
-    let deepest = text(&list, &nested(AVRO_DEPTH_MAX - 1)).unwrap();
-    ferrostash_plugin::testing::event(&deepest);
-    assert_eq!(text(&list, &nested(AVRO_DEPTH_MAX)), Err(AvroError::TooDeep));
-    let endless = schema(r#"{"type":"record","name":"E","fields":[{"name":"e","type":"E"}]}"#);
-    assert_eq!(text(&endless, b""), Err(AvroError::TooDeep));
+    // Half the stack that threads have.
+    let small = std::thread::Builder::new().stack_size(1024 * 1024);
+    let deepest = small.spawn(move || {
+        assert_eq!(text(&list, &nested(AVRO_DEPTH_MAX + 1)), Err(AvroError::TooDeep));
+        let endless = schema(r#"{"type":"record","name":"E","fields":[{"name":"e","type":"E"}]}"#);
+        assert_eq!(text(&endless, b""), Err(AvroError::TooDeep));
+        text(&list, &nested(AVRO_DEPTH_MAX)).unwrap()
+    });
+    ferrostash_plugin::testing::event(&deepest.unwrap().join().unwrap());
 
     // One byte of data, a million of name.
     let name = "n".repeat(1 << 20);
@@ -266,7 +282,7 @@ fn sample() -> Vec<u8> {
     };
     let inner = record(Value::Union(2, Value::Bytes(vec![7; 3]).into()), vec![]);
     let outer = record(Value::Union(1, Value::Int(5).into()), vec![Value::Union(2, inner.into())]);
-    to_avro_datum(&Schema::parse_str(ALL).unwrap(), outer).unwrap()
+    encoded(ALL, outer)
 }
 
 #[test]
