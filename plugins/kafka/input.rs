@@ -6,8 +6,10 @@
 //! | `member`, `context` | a member of the group: polling, rebalances, commits |
 //! | `partition` | what is known of one partition: what is in flight, settled, committed |
 //! | `records`, `deserializer` | messages, and the events that workers make of them |
+//! | `schema_registry`, `avro` | schemas, and the JSON of values that were written by them |
 //! | `statistics` | what librdkafka tells of partitions |
 
+mod avro;
 pub(crate) mod context;
 mod deserializer;
 mod member;
@@ -15,6 +17,7 @@ pub(crate) mod options;
 mod partition;
 mod records;
 pub(crate) mod registry_options;
+mod schema_registry;
 mod settings;
 mod statistics;
 #[cfg(test)]
