@@ -6,8 +6,10 @@
 //! | `member`, `context` | a member of the group: polling, rebalances, commits |
 //! | `partition` | what is known of one partition: what is in flight, settled, committed |
 //! | `records`, `deserializer` | messages, and the events that workers make of them |
+//! | `schema_registry`, `avro` | schemas, and the JSON of values that were written by them |
 //! | `statistics` | what librdkafka tells of partitions |
 
+mod avro;
 pub(crate) mod context;
 mod deserializer;
 mod member;
@@ -15,6 +17,7 @@ pub(crate) mod options;
 mod partition;
 mod records;
 pub(crate) mod registry_options;
+mod schema_registry;
 mod settings;
 mod statistics;
 #[cfg(test)]
@@ -26,8 +29,8 @@ use std::time::Duration;
 use ferrostash_conf::Spanned;
 use ferrostash_event::Event;
 use ferrostash_plugin::{
-    Ack, BuildContext, BuildResult, Chunk, CodecFailures, Input, InputContext, InputError, InputPlugin,
-    LineBuffers, PluginDef, QueueClosed, RawLines, Reserved, StartError, input,
+    Ack, Backoff, BuildContext, BuildResult, Chunk, CodecFailures, Input, InputContext, InputError,
+    InputPlugin, LineBuffers, PluginDef, QueueClosed, RawLines, Reserved, StartError, input,
 };
 use futures::future::{BoxFuture, try_join_all};
 use rdkafka::ClientConfig;
@@ -41,13 +44,17 @@ use context::MemberContext;
 use deserializer::Deserializer;
 use member::{Counts, Equipment, Handed, Member};
 use options::{Decoration, KafkaInputOptions};
-use records::{Detail, Reading, Stateful};
+use records::{Detail, Reading, Schemas, Stateful};
+use schema_registry::SchemaRegistry;
 use settings::{FETCHED_BYTES_MAX, Settings};
 
 pub(crate) static PLUGIN: PluginDef = input::<Kafka>();
 
 /// Chunks between a member and the pipeline's queue.
 const CHUNKS_HANDED_MAX: usize = 2;
+/// How soon a registry that does not answer is asked again, at first and in the end.
+const REGISTRY_AGAIN: Duration = Duration::from_millis(200);
+const REGISTRY_AGAIN_MAX: Duration = Duration::from_secs(10);
 /// Chunks of which a codec that joins messages may keep a part.
 const CHUNKS_KEPT_MAX: usize = 256;
 
@@ -61,6 +68,7 @@ struct Kafka {
     value: Deserializer,
     detail: Detail,
     failures: CodecFailures,
+    registry: Option<Arc<SchemaRegistry>>,
     counts: Arc<Counts>,
     buffers: LineBuffers,
     /// Made by `start`, used by the first run.
@@ -78,6 +86,8 @@ impl InputPlugin for Kafka {
     fn build(options: KafkaInputOptions, cx: &mut BuildContext<'_>) -> BuildResult<Self> {
         let key = deserializer("key_deserializer_class", &options.key_deserializer_class, cx)?;
         let value = deserializer("value_deserializer_class", &options.value_deserializer_class, cx)?;
+        schema_registry::check(&options, cx)?;
+        let registry = SchemaRegistry::build(&options.registry, options.security.security_protocol, cx)?;
         let threads = settings::threads(&options, cx)?;
         let mut config = settings::consumer_config(&options, cx)?;
         let login = secure(&mut config, &options.security, cx)?;
@@ -116,6 +126,7 @@ impl InputPlugin for Kafka {
             value,
             detail,
             failures: cx.codec_failures(),
+            registry: registry.map(Arc::new),
             counts,
             buffers: LineBuffers::default(),
             ready: Vec::new(),
@@ -162,6 +173,7 @@ impl Kafka {
             detail: self.detail,
             group: self.options.group_id.as_str().into(),
             failures: self.failures.clone(),
+            registry: self.registry.clone(),
         }
     }
 
@@ -232,9 +244,14 @@ impl Way<'_> {
                     }
                 },
             };
-            let Some((lines, acks)) = next.and_then(Handed::take) else {
+            let Some(next) = next else {
                 return self.flush(reading).await;
             };
+            // Until the schemas are there the messages are given up if the input is stopped.
+            let schemas = self.schemas(next.needed(), reading).await?;
+            let Some((values, acks)) = next.take() else { continue };
+            let lines = values.lines;
+            let _ = values.schemas.set(schemas);
             match &reading.stateful {
                 Some(stateful) => self.push_joined(lines, acks, stateful).await?,
                 None if self.commits_early => {
@@ -247,6 +264,29 @@ impl Way<'_> {
                 None => self.cx.push_lines(lines, acks).await?,
             }
         }
+    }
+
+    /// The schemas of these numbers; waits for the registry for as long as it takes.
+    async fn schemas(&self, needed: &[u32], reading: &Reading) -> Result<Schemas, QueueClosed> {
+        let mut schemas = Schemas::new();
+        let Some(registry) = &reading.registry else { return Ok(schemas) };
+        for number in needed {
+            let mut backoff = Backoff::new(REGISTRY_AGAIN, REGISTRY_AGAIN_MAX);
+            let schema = loop {
+                let error = match registry.schema(*number).await {
+                    Ok(schema) => break Ok(schema),
+                    Err(error) if error.is_retryable() => error,
+                    Err(error) => break Err(error.to_string()),
+                };
+                tracing::warn!(%error, schema = number, limited = true, "A schema can't be fetched now.");
+                tokio::select! {
+                    () = tokio::time::sleep(backoff.next_wait()) => {}
+                    () = self.cx.shutdown.stopping() => return Err(QueueClosed),
+                }
+            };
+            schemas.insert(*number, schema);
+        }
+        Ok(schemas)
     }
 
     /// Makes the events here, since each may be of several messages.
@@ -298,6 +338,12 @@ impl Drop for Way<'_> {
 impl Input for Kafka {
     fn start<'a>(&'a mut self, cx: &'a InputContext) -> BoxFuture<'a, Result<(), StartError>> {
         Box::pin(async {
+            if let Some(registry) = &self.registry {
+                registry
+                    .validate(&self.options.topics)
+                    .await
+                    .map_err(|error| StartError(error.to_string()))?;
+            }
             self.memory = Some(cx.queue.reserve(FETCHED_BYTES_MAX * self.threads).await);
             self.ready = self.consumers().map_err(StartError)?;
             Ok(())

@@ -8,4 +8,15 @@ mod link;
 mod output;
 
 /// The plugins of this crate.
-pub static PLUGINS: &[&PluginDef] = &[&input::PLUGIN];
+pub static PLUGINS: &[&PluginDef] = &[&input::PLUGIN, &output::PLUGIN];
+
+#[cfg(test)]
+mod tests {
+    use super::PLUGINS;
+    use ferrostash_plugin::testing::Harness;
+
+    #[test]
+    fn examples_are_true() {
+        Harness::new(PLUGINS).run_examples(PLUGINS);
+    }
+}

@@ -121,9 +121,9 @@ impl Link {
         *progress = Progress { position, epoch: progress.epoch + 1, is_broken: false };
     }
 
-    /// Whether nothing may be handed over.
-    pub(crate) fn is_held(&self) -> bool {
-        self.state().holds > 0
+    /// Whether the member has ended.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.consumer.strong_count() == 0
     }
 
     /// Whether outputs commit the member's offsets.

@@ -1,3 +1,155 @@
 //! The `kafka` output.
+//!
+//! | file | what |
+//! |---|---|
+//! | `options`, `settings` | the options, and what they mean to librdkafka |
+//! | `topic`, `records` | events in their wire form: written on a worker, one buffer for a batch |
+//! | `partitioner` | partitioners of Java's client that librdkafka does not have |
+//! | `producer`, `flights` | the client that all instances share, and what is under way in it |
+//! | `delivery`, `fate` | sending, and what follows from each answer |
+//! | `counts` | the output's own metrics |
 
+mod counts;
+mod delivery;
+mod fate;
+mod flights;
 pub(crate) mod options;
+mod partitioner;
+mod producer;
+mod records;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod topic;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ferrostash_plugin::{
+    BatchEncoder, Buffers, BuildContext, BuildResult, CodecFactory, Output, OutputBatch, OutputContext,
+    OutputError, OutputPlugin, PluginDef, StartError, output,
+};
+use futures::future::BoxFuture;
+
+use crate::client::options::DnsLookup;
+use crate::client::security::secure;
+use counts::Counts;
+use delivery::{Delivery, Rules};
+use options::KafkaOutputOptions;
+use producer::{Live, Source};
+use records::{Recipe, RecordEncoder};
+
+pub(crate) static PLUGIN: PluginDef = output::<Kafka>();
+
+/// The longest wait between two attempts, unless `retry_backoff_ms` is longer.
+const BACKOFF_MAX: Duration = Duration::from_secs(10);
+
+struct Kafka {
+    source: Arc<Source>,
+    recipe: Arc<Recipe>,
+    rules: Rules,
+    counts: Arc<Counts>,
+    codec: Arc<dyn CodecFactory>,
+    buffers: Buffers,
+    /// The producer, once this instance was started.
+    live: Option<Arc<Live>>,
+}
+
+impl Clone for Kafka {
+    /// One more instance, which is not started.
+    fn clone(&self) -> Self {
+        Kafka {
+            source: Arc::clone(&self.source),
+            recipe: Arc::clone(&self.recipe),
+            rules: self.rules,
+            counts: Arc::clone(&self.counts),
+            codec: Arc::clone(&self.codec),
+            buffers: self.buffers.clone(),
+            live: None,
+        }
+    }
+}
+
+impl OutputPlugin for Kafka {
+    type Options = KafkaOutputOptions;
+    const SHARED: bool = true;
+
+    fn build(
+        options: KafkaOutputOptions,
+        codec: Arc<dyn CodecFactory>,
+        cx: &mut BuildContext<'_>,
+    ) -> BuildResult<Self> {
+        if let Some(id) = &options.transactional_id {
+            return Err(cx.refuse_at(id.span, "`transactional_id`: writing in transactions is not built yet"));
+        }
+        if options.connection.client_dns_lookup == DnsLookup::Default {
+            cx.warn("`client_dns_lookup => default` is deprecated; it means `use_all_dns_ips`");
+        }
+        let (mut config, spreading) = settings::settings(&options, cx)?;
+        let login = secure(&mut config, &options.security, cx)?;
+        // What librdkafka finds wrong is said now, and not at the start.
+        config.create_native_config().map_err(|error| cx.refuse(error.to_string()))?;
+        let first = Duration::from_millis(options.connection.retry_backoff_ms.max(1));
+        let rules = Rules {
+            retries: options.retries.as_ref().map(|retries| retries.value.unsigned_abs()),
+            backoff_first: first,
+            backoff_max: BACKOFF_MAX.max(first),
+        };
+        Ok(Kafka {
+            recipe: Arc::new(Recipe::new(&options, cx)?),
+            source: Arc::new(Source::new(config, spreading, login)),
+            rules,
+            counts: Arc::new(Counts::new(&cx.metrics)),
+            codec,
+            buffers: Buffers::default(),
+            live: None,
+        })
+    }
+
+    fn encoder(&self) -> Option<Box<dyn BatchEncoder>> {
+        let (recipe, source) = (Arc::clone(&self.recipe), Arc::clone(&self.source));
+        Some(Box::new(RecordEncoder::new(recipe, source, self.codec.for_stream(), self.buffers.clone())))
+    }
+}
+
+impl Output for Kafka {
+    fn start<'a>(&'a mut self, cx: &'a OutputContext) -> BoxFuture<'a, Result<(), StartError>> {
+        Box::pin(async {
+            self.source.learn_of(&*cx.dead_letters);
+            self.live = Some(self.source.live(None).map_err(|error| StartError(error.to_string()))?);
+            Ok(())
+        })
+    }
+
+    fn write<'a>(
+        &'a mut self,
+        batches: &'a [OutputBatch],
+        cx: &'a OutputContext,
+    ) -> BoxFuture<'a, Result<(), OutputError>> {
+        Box::pin(async move {
+            let live = match self.live.take() {
+                Some(live) => live,
+                None => self.source.live(None).map_err(|error| OutputError::Fatal(error.to_string()))?,
+            };
+            let live = self.live.insert(live);
+            let mut delivery = Delivery::new(batches, &self.source, live, self.rules, &self.counts, cx);
+            tokio::select! {
+                biased;
+                result = delivery.all() => return result,
+                () = cx.shutdown.abandoned() => {}
+            }
+            // Nothing is sent once the output has given up.
+            let live = Arc::clone(live);
+            let _ = tokio::task::spawn_blocking(move || live.purge()).await;
+            Err(OutputError::Abandoned)
+        })
+    }
+
+    /// Every write has waited for its answers, so there is nothing to deliver; the last instance closes the producer.
+    fn close<'a>(&'a mut self, _: &'a OutputContext) -> BoxFuture<'a, ()> {
+        Box::pin(async {
+            let live = self.live.take();
+            let _ = tokio::task::spawn_blocking(move || drop(live)).await;
+        })
+    }
+}

@@ -18,6 +18,7 @@ mod deploy;
 mod durability;
 mod elasticsearch;
 mod harness;
+mod kafka;
 mod queue;
 mod run;
 mod samples;

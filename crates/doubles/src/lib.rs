@@ -11,8 +11,12 @@
 mod documents;
 pub mod elasticsearch;
 mod http;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 mod signature;
 
 pub use documents::{Documents, Stored};
 pub use elasticsearch::Elasticsearch;
+#[cfg(feature = "kafka")]
+pub use kafka::Kafka;
 pub use signature::Signature;

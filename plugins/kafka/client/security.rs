@@ -1,5 +1,9 @@
 //! From the options of encryption and login to the settings of librdkafka.
 
+mod jks;
+mod pem;
+pub(crate) mod stores;
+
 use ferrostash_plugin::{BuildContext, BuildResult};
 use rdkafka::ClientConfig;
 use rdkafka::client::OAuthToken;

@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 
 use super::context::{MemberContext, Occurrence, give_back, take_over};
 use super::partition::Partition;
-use super::records::{Place, Reading, Records};
+use super::records::{Place, Reading, Records, Values};
 use super::settings::Settings;
 use super::statistics::Statistics;
 use crate::link::Link;
@@ -49,14 +49,19 @@ const SHOW_EVERY: Duration = Duration::from_secs(1);
 
 /// Messages on their way to the pipeline's queue. Dropped on the way they count as given up.
 pub(crate) struct Handed {
-    lines: Option<RawLines>,
+    values: Option<Values>,
     acks: Vec<Ack>,
 }
 
 impl Handed {
     /// The messages, with the acks that hear of them.
-    pub(crate) fn take(mut self) -> Option<(RawLines, Vec<Ack>)> {
-        Some((self.lines.take()?, std::mem::take(&mut self.acks)))
+    pub(crate) fn take(mut self) -> Option<(Values, Vec<Ack>)> {
+        Some((self.values.take()?, std::mem::take(&mut self.acks)))
+    }
+
+    /// The schemas that its values are written by.
+    pub(crate) fn needed(&self) -> &[u32] {
+        self.values.as_ref().map_or(&[], |values| &values.needed)
     }
 }
 
@@ -309,7 +314,7 @@ impl Member {
                 }
             }
         }
-        let handed = Handed { lines: Some(self.records.take(&self.with.reading)), acks };
+        let handed = Handed { values: Some(self.records.take(&self.with.reading)), acks };
         match self.with.sender.try_send(handed) {
             Ok(()) => self.is_stalled = false,
             Err(mpsc::error::TrySendError::Full(handed) | mpsc::error::TrySendError::Closed(handed)) => {

@@ -1,8 +1,11 @@
 //! Messages on their way to the workers, which make the events of them.
 
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use ferrostash_event::{Event, FieldRef, Origin, Timestamp, Value};
 use ferrostash_plugin::framing::{Delimiter, Frame};
 use ferrostash_plugin::{
@@ -11,7 +14,9 @@ use ferrostash_plugin::{
 use rdkafka::Message;
 use rdkafka::message::{BorrowedMessage, Headers};
 
+use super::avro::{self, AvroSchema};
 use super::deserializer::Deserializer;
+use super::schema_registry::SchemaRegistry;
 
 /// What an event has that keeps a value which could not be read.
 pub(crate) const FAILURE_TAG: &str = "_kafkadeserializationfailure";
@@ -35,6 +40,8 @@ pub(crate) struct Reading {
     pub(crate) detail: Detail,
     pub(crate) group: Arc<str>,
     pub(crate) failures: CodecFailures,
+    /// Values are Avro, by its schemas.
+    pub(crate) registry: Option<Arc<SchemaRegistry>>,
 }
 
 /// A codec that makes events of several messages.
@@ -78,6 +85,7 @@ pub(crate) struct Records {
     values: LineChunk,
     about: Vec<About>,
     places: Vec<Place>,
+    schemas: BTreeSet<u32>,
 }
 
 /// What is known of a message beside its value.
@@ -88,6 +96,19 @@ struct About {
     detail: Option<Box<Details>>,
     /// Why the value can't be read.
     failure: Option<String>,
+    /// The number of the value's schema, where it is Avro.
+    schema: Option<u32>,
+}
+
+/// The schemas of a chunk, which are fetched before it is pushed: workers never wait.
+pub(crate) type Schemas = HashMap<u32, Result<Arc<AvroSchema>, String>>;
+
+/// Messages as they are handed on.
+pub(crate) struct Values {
+    pub(crate) lines: RawLines,
+    /// The schemas that are needed, and where they are put.
+    pub(crate) needed: Vec<u32>,
+    pub(crate) schemas: Arc<OnceLock<Schemas>>,
 }
 
 /// For `decorate_events`.
@@ -100,7 +121,12 @@ struct Details {
 impl Records {
     /// No messages yet.
     pub(crate) fn new(delimiter: Delimiter, buffers: LineBuffers) -> Records {
-        Records { values: LineChunk::new(delimiter, buffers), about: Vec::new(), places: Vec::new() }
+        Records {
+            values: LineChunk::new(delimiter, buffers),
+            about: Vec::new(),
+            places: Vec::new(),
+            schemas: BTreeSet::new(),
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -121,13 +147,21 @@ impl Records {
     pub(crate) fn push(&mut self, message: &BorrowedMessage<'_>, place: usize, reading: &Reading) {
         // Logstash reads a value that isn't there as an empty one.
         let read = message.payload().map_or(Ok(Default::default()), |payload| reading.value.read(payload));
-        let (bytes, failure) = match &read {
+        let (bytes, mut failure) = match &read {
             Ok(bytes) => (&**bytes, None),
             Err(reason) => (message.payload().unwrap_or_default(), Some(reason.clone())),
         };
+        let mut schema = None;
+        if let (Some(_), Some(payload)) = (&reading.registry, message.payload()) {
+            match avro::frame(payload) {
+                Ok((number, _)) => schema = Some(number),
+                Err(error) => failure = Some(error.to_string()),
+            }
+            self.schemas.extend(schema);
+        }
         self.values.push(Frame { bytes, truncated: false });
         let detail = (reading.detail > Detail::Nothing).then(|| Box::new(Details::of(message, reading)));
-        self.about.push(About { place, offset: message.offset(), detail, failure });
+        self.about.push(About { place, offset: message.offset(), detail, failure, schema });
     }
 
     /// Forgets all of them.
@@ -135,12 +169,17 @@ impl Records {
         self.values.clear();
         self.about.clear();
         self.places.clear();
+        self.schemas.clear();
     }
 
-    /// The values, each with the offset of its message.
-    pub(crate) fn take(&mut self, reading: &Arc<Reading>) -> RawLines {
+    /// The messages, none of which is left.
+    pub(crate) fn take(&mut self, reading: &Arc<Reading>) -> Values {
         let (about, places) = (std::mem::take(&mut self.about), std::mem::take(&mut self.places));
-        self.values.take(Arc::new(RecordMaker { reading: Arc::clone(reading), about, places }))
+        let needed = std::mem::take(&mut self.schemas).into_iter().collect();
+        let schemas = Arc::<OnceLock<Schemas>>::default();
+        let maker =
+            RecordMaker { reading: Arc::clone(reading), about, places, schemas: Arc::clone(&schemas) };
+        Values { lines: self.values.take(Arc::new(maker)), needed, schemas }
     }
 }
 
@@ -169,26 +208,30 @@ struct RecordMaker {
     reading: Arc<Reading>,
     about: Vec<About>,
     places: Vec<Place>,
+    schemas: Arc<OnceLock<Schemas>>,
 }
 
 impl LineMaker for RecordMaker {
     fn make(&self, lines: Lines<'_>, now: Timestamp, sink: &mut LineEventSink<'_>) {
         let about = self.about.get(lines.first..).unwrap_or_default();
         let mut finisher = Finisher { maker: self, last: None };
+        let is_plain = |about: &About| about.failure.is_none() && about.schema.is_none();
+        let are_plain = about.iter().take(lines.iter().count()).all(is_plain);
         if let Some(stateful) = &self.reading.stateful {
             let mut codec = stateful.codec();
             for (number, (value, about)) in lines.iter().zip(about).enumerate() {
-                codec.decode(value, &mut |event| sink(number, finisher.finish(event, number, value, about)));
+                let mut take = |event| sink(number, finisher.finish(event, number, value, about));
+                self.decode(&mut **codec, value, about, now, &mut take);
             }
             return;
         }
         let mut codec = self.reading.codec.for_stream();
-        if about.iter().take(lines.iter().count()).any(|about| about.failure.is_some())
-            || !codec.is_stateless()
-        {
+        if !are_plain || !codec.is_stateless() {
             for (number, (value, about)) in lines.iter().zip(about).enumerate() {
                 let mut take = |event| sink(number, finisher.finish(event, number, value, about));
-                decode(&mut *codec, value, about, &self.reading.failures, now, &mut take);
+                self.decode(&mut *codec, value, about, now, &mut take);
+                // A message ends what is in it, whatever its last bytes are.
+                codec.flush(&mut take);
             }
             return;
         }
@@ -202,23 +245,47 @@ impl LineMaker for RecordMaker {
     }
 }
 
-/// Makes the events of one message, the last of them included.
-fn decode(
-    codec: &mut dyn Codec,
-    value: &[u8],
-    about: &About,
-    failures: &CodecFailures,
-    now: Timestamp,
-    sink: &mut dyn FnMut(Event),
-) {
-    if let Some(reason) = &about.failure {
-        let mut event = Event::from_message(&String::from_utf8_lossy(value), now);
-        failures.fail(&mut event, FAILURE_TAG, reason);
-        return sink(event);
+impl RecordMaker {
+    /// Gives the codec one message, or makes an event that keeps what can't be read.
+    fn decode(
+        &self,
+        codec: &mut dyn Codec,
+        value: &[u8],
+        about: &About,
+        now: Timestamp,
+        sink: &mut dyn FnMut(Event),
+    ) {
+        let read = match (&about.failure, about.schema) {
+            (Some(reason), _) => Err(reason.clone()),
+            (None, None) => Ok(Cow::Borrowed(value)),
+            (None, Some(number)) => self.json_of(value, number).map(Cow::Owned),
+        };
+        match read {
+            Ok(text) => codec.decode(&text, sink),
+            Err(reason) => {
+                let kept = match std::str::from_utf8(value) {
+                    Ok(text) => Cow::Borrowed(text),
+                    // Nothing of it is to be lost.
+                    Err(_) => Cow::Owned(BASE64_STANDARD.encode(value)),
+                };
+                let mut event = Event::from_message(&kept, now);
+                self.reading.failures.fail(&mut event, FAILURE_TAG, reason);
+                sink(event);
+            }
+        }
     }
-    codec.decode(value, sink);
-    // A message ends what is in it, whatever its last bytes are.
-    codec.flush(sink);
+
+    fn json_of(&self, value: &[u8], number: u32) -> Result<Vec<u8>, String> {
+        let (_, body) = avro::frame(value).map_err(|error| error.to_string())?;
+        let schema = self.schemas.get().and_then(|schemas| schemas.get(&number));
+        let schema = schema
+            .ok_or_else(|| format!("the schema {number} was not fetched"))?
+            .as_ref()
+            .map_err(String::clone)?;
+        let mut json = Vec::with_capacity(2 * body.len());
+        schema.decode(body, &mut json).map_err(|error| error.to_string())?;
+        Ok(json)
+    }
 }
 
 /// Tells events which message they are of.

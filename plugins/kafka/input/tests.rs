@@ -2,72 +2,48 @@
 
 use std::time::{Duration, Instant};
 
+use ferrostash_doubles::Kafka;
 use ferrostash_event::FieldRef;
 use ferrostash_plugin::testing::{Harness, RunningInput, json};
 use ferrostash_plugin::{Chunk, Ecs};
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::mocking::MockCluster;
-use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rdkafka::producer::{BaseRecord, Producer};
 
 use crate::PLUGINS;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-struct Cluster {
-    mock: MockCluster<'static, DefaultProducerContext>,
-    producer: BaseProducer,
-}
+struct Cluster(Kafka);
 
 impl Cluster {
     fn new(topic: &str, partitions: i32) -> Cluster {
-        let mock = MockCluster::new(1).unwrap();
-        mock.create_topic(topic, partitions, 1).unwrap();
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", mock.bootstrap_servers()).set("linger.ms", "1");
-        Cluster { producer: config.create().unwrap(), mock }
+        Cluster(Kafka::start(topic, partitions))
     }
 
     fn send(&self, topic: &str, partition: i32, values: &[&str]) {
-        for value in values {
-            let record = BaseRecord::<(), str>::to(topic).partition(partition).payload(value);
-            self.producer.send(record).map_err(|(error, _)| error).unwrap();
-        }
-        self.producer.flush(PATIENCE).unwrap();
+        self.0.send(topic, partition, values);
     }
 
     fn numbers(&self, topic: &str, partition: i32, from: usize, to: usize) {
-        let texts: Vec<_> = (from..to).map(|n| format!("{partition}:{n}")).collect();
-        self.send(topic, partition, &texts.iter().map(String::as_str).collect::<Vec<_>>());
+        self.0.send(topic, partition, (from..to).map(|n| format!("{partition}:{n}")));
     }
 
     fn input(&self, options: &str) -> String {
         format!(
             r#"kafka {{ bootstrap_servers => "{}" auto_offset_reset => "earliest" topics => ["t"] enable_auto_commit => false
             {options} }}"#,
-            self.mock.bootstrap_servers()
+            self.0.servers()
         )
     }
 
-    /// What the group has committed.
-    fn committed(&self, group: &str, topic: &str, partition: i32) -> Option<i64> {
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", self.mock.bootstrap_servers()).set("group.id", group);
-        let consumer: BaseConsumer = config.create().unwrap();
-        let mut partitions = TopicPartitionList::new();
-        partitions.add_partition(topic, partition);
-        let committed = consumer.committed_offsets(partitions, PATIENCE).unwrap();
-        match committed.elements().first().unwrap().offset() {
-            Offset::Offset(offset) => Some(offset),
-            _ => None,
-        }
+    fn committed(&self) -> Option<i64> {
+        self.0.committed("logstash", "t", 0)
     }
 
-    async fn wait_for_commit(&self, partition: i32, offset: i64) {
+    async fn wait_for_commit(&self, offset: i64) {
         let start = Instant::now();
-        while self.committed("logstash", "t", partition) != Some(offset) {
-            assert!(start.elapsed() < PATIENCE, "{:?}", self.committed("logstash", "t", partition));
+        while self.committed() != Some(offset) {
+            assert!(start.elapsed() < PATIENCE, "{:?}", self.committed());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -93,7 +69,7 @@ async fn messages_become_events_and_their_offsets_are_committed() {
     assert_eq!(texts, ["one", "two\nlines", ""]);
     assert_eq!(format!("{:?}", events[2].get(&partition).unwrap()), "Int(2)");
     assert_ne!(events[0].origin(), events[1].origin());
-    cluster.wait_for_commit(0, 3).await;
+    cluster.wait_for_commit(3).await;
     input.stop().await.unwrap();
 }
 
@@ -105,8 +81,8 @@ async fn everything_of_a_message_is_in_the_metadata() {
         .insert(Header { key: "raw", value: Some(&[0xff_u8][..]) })
         .insert(Header { key: "none", value: None::<&str> });
     let record = BaseRecord::to("t").partition(1).key("k").payload("x").timestamp(77).headers(headers);
-    cluster.producer.send(record).map_err(|(error, _)| error).unwrap();
-    cluster.producer.flush(PATIENCE).unwrap();
+    cluster.0.producer.send(record).map_err(|(error, _)| error).unwrap();
+    cluster.0.producer.flush(PATIENCE).unwrap();
     let mut input = start(&cluster.input("decorate_events => extended group_id => 'g'")).await;
     let event = input.events(1).await.remove(0);
     let metadata = FieldRef::parse("[@metadata][kafka]").unwrap();
@@ -132,9 +108,9 @@ async fn nothing_is_committed_before_it_is_settled() {
     assert_eq!((first.len(), second.len()), (2, 2));
     drop(second);
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert!(cluster.committed("logstash", "t", 0).is_none_or(|offset| offset == 0));
+    assert!(cluster.committed().is_none_or(|offset| offset == 0));
     drop(first);
-    cluster.wait_for_commit(0, 4).await;
+    cluster.wait_for_commit(4).await;
     input.stop().await.unwrap();
 }
 
@@ -147,7 +123,7 @@ async fn what_was_given_up_is_read_again() {
     assert_eq!(chunk.len(), 2);
     chunk.abandon();
     assert_eq!(input.events(2).await.len(), 2);
-    cluster.wait_for_commit(0, 2).await;
+    cluster.wait_for_commit(2).await;
     input.stop().await.unwrap();
 }
 
@@ -200,7 +176,7 @@ async fn a_blocked_pipeline_pauses_and_goes_on() {
     tokio::time::sleep(Duration::from_secs(8)).await;
     let events = input.events(100).await;
     assert_eq!(events.len(), 100);
-    cluster.wait_for_commit(0, 100).await;
+    cluster.wait_for_commit(100).await;
     assert!(input.stop().await.unwrap().is_empty());
 }
 
@@ -210,7 +186,7 @@ async fn a_group_that_begins_at_the_end_misses_nothing_afterwards() {
     cluster.numbers("t", 0, 0, 10);
     let text = cluster.input("").replace("earliest", "latest");
     let input = start(&text).await;
-    cluster.wait_for_commit(0, 10).await;
+    cluster.wait_for_commit(10).await;
     input.stop().await.unwrap();
     cluster.numbers("t", 0, 10, 12);
     let mut input = start(&text).await;
@@ -223,8 +199,8 @@ async fn a_group_that_begins_at_the_end_misses_nothing_afterwards() {
 #[tokio::test]
 async fn topics_by_pattern() {
     let cluster = Cluster::new("logs-a", 1);
-    cluster.mock.create_topic("logs-b", 1, 1).unwrap();
-    cluster.mock.create_topic("xlogs-c", 1, 1).unwrap();
+    cluster.0.create_topic("logs-b", 1);
+    cluster.0.create_topic("xlogs-c", 1);
     for topic in ["logs-a", "logs-b", "xlogs-c"] {
         cluster.send(topic, 0, &[topic]);
     }

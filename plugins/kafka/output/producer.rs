@@ -1,0 +1,162 @@
+//! The producer that all instances of an output share.
+
+use std::error::Error;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+
+use ferrostash_plugin::DeadLetters;
+use rdkafka::ClientConfig;
+use rdkafka::client::{ClientContext, OAuthToken};
+use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::producer::{
+    BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig, ThreadedProducer,
+};
+
+use super::flights::Flights;
+use super::partitioner::Spreading;
+use super::records::Parts;
+use crate::client;
+use crate::client::security::Login;
+
+/// How long a look at a topic may take.
+const LOOK_MAX: Duration = Duration::from_secs(5);
+
+/// What producers are made of, and the one there is.
+#[derive(Debug)]
+pub(super) struct Source {
+    config: ClientConfig,
+    spreading: Option<Arc<Spreading>>,
+    login: Login,
+    /// The instances hold it: it ends with the last of them.
+    live: Mutex<Weak<Live>>,
+    keeps_letters: OnceLock<bool>,
+}
+
+impl Source {
+    pub(super) fn new(config: ClientConfig, spreading: Option<Spreading>, login: Login) -> Source {
+        let (spreading, live) = (spreading.map(Arc::new), Mutex::default());
+        Source { config, spreading, login, live, keeps_letters: OnceLock::new() }
+    }
+
+    /// The producer of all instances; made where there is none yet, or none but `broken`.
+    ///
+    /// # Errors
+    /// librdkafka can't make one; it says why.
+    pub(super) fn live(&self, broken: Option<&Arc<Live>>) -> KafkaResult<Arc<Live>> {
+        let mut known = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        let usable = known.upgrade().filter(|live| broken.is_none_or(|broken| !Arc::ptr_eq(live, broken)));
+        if let Some(live) = usable {
+            return Ok(live);
+        }
+        let context = Context {
+            flights: Flights::default(),
+            spreading: self.spreading.clone(),
+            login: self.login.clone(),
+            span: tracing::Span::current(),
+        };
+        let producer = ThreadedProducer::from_config_and_context(&self.config, context)?;
+        let live = Arc::new(Live { producer, apart: tokio::sync::RwLock::new(()) });
+        *known = Arc::downgrade(&live);
+        Ok(live)
+    }
+
+    /// Remembers whether dead letters are kept.
+    pub(super) fn learn_of(&self, letters: &dyn DeadLetters) {
+        let _ = self.keeps_letters.set(letters.keeps_events());
+    }
+
+    /// Whether dead letters are kept as the events that they were; they are until the opposite is known.
+    pub(super) fn keeps_letters(&self) -> bool {
+        self.keeps_letters.get().copied().unwrap_or(true)
+    }
+}
+
+/// A producer at work.
+pub(super) struct Live {
+    producer: ThreadedProducer<Context, Spreading>,
+    /// Held alone while one event is sent apart from all others, so that no other one is in its batch.
+    pub(super) apart: tokio::sync::RwLock<()>,
+}
+
+impl std::fmt::Debug for Live {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("producer")
+    }
+}
+
+impl Live {
+    /// What is under way.
+    pub(super) fn flights(&self) -> &Flights {
+        &self.producer.client().context().flights
+    }
+
+    /// Hands an event over under its number; the answer goes to [`Live::flights`].
+    ///
+    /// # Errors
+    /// librdkafka does not take it, and will not answer.
+    pub(super) fn send(&self, parts: &Parts<'_>, number: usize) -> Result<(), RDKafkaErrorCode> {
+        let mut record: BaseRecord<'_, [u8], [u8], usize> =
+            BaseRecord::with_opaque_to(parts.topic, number).payload(parts.value);
+        record.key = parts.key;
+        record.headers = parts.headers();
+        self.producer
+            .send(record)
+            .map_err(|(error, _)| error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::InvalidArgument))
+    }
+
+    /// Why it can never send again, where that is so.
+    pub(super) fn broken(&self) -> Option<String> {
+        self.producer.client().fatal_error().map(|(code, reason)| format!("{code}: {reason}"))
+    }
+
+    /// Asks the brokers for a topic, which makes librdkafka forget what they said of it before. Blocks.
+    pub(super) fn look_at(&self, topic: &str) {
+        if let Err(error) = self.producer.client().fetch_metadata(Some(topic), LOOK_MAX) {
+            tracing::debug!(topic, %error, "a topic could not be looked up");
+        }
+    }
+
+    /// Takes back all that was not answered. Blocks for a moment.
+    pub(super) fn purge(&self) {
+        self.producer.purge(PurgeConfig::default().queue().inflight());
+    }
+}
+
+/// What librdkafka calls.
+pub(super) struct Context {
+    flights: Flights,
+    spreading: Option<Arc<Spreading>>,
+    login: Login,
+    /// Of the output, for the log.
+    span: tracing::Span,
+}
+
+impl ClientContext for Context {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.span.in_scope(|| client::log(level, facility, message));
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.span.in_scope(|| tracing::warn!(limited = true, %error, reason, "Kafka can't be used now"));
+    }
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        self.login.token()
+    }
+}
+
+impl ProducerContext<Spreading> for Context {
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, number: usize) {
+        let code = |error: &KafkaError| error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+        self.flights.answer(number, result.as_ref().err().map(|(error, _)| code(error)));
+    }
+
+    fn get_custom_partitioner(&self) -> Option<&Spreading> {
+        self.spreading.as_deref()
+    }
+}
