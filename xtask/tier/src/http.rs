@@ -33,7 +33,28 @@ pub(crate) fn call(address: &str, method: &str, path: &str, body: Option<&Value>
     if !status.starts_with('2') {
         bail!("{method} http://{address}{path}: {status} {body}");
     }
+    let joined;
+    let body = if head.to_ascii_lowercase().contains("transfer-encoding: chunked") {
+        joined = join_chunks(body).context("an answer whose chunks can't be read")?;
+        &joined
+    } else {
+        body
+    };
     serde_json::from_str(body).with_context(|| format!("{method} http://{address}{path}: {body}"))
+}
+
+/// The text of chunks: a length in hexadecimal on a line, so many bytes, the end of a line, and so on until length 0.
+fn join_chunks(mut rest: &str) -> Option<String> {
+    let mut joined = String::with_capacity(rest.len());
+    loop {
+        let (length, behind) = rest.split_once("\r\n")?;
+        let length = usize::from_str_radix(length, 16).ok()?;
+        if length == 0 {
+            return Some(joined);
+        }
+        joined.push_str(behind.get(..length)?);
+        rest = behind.get(length..)?.strip_prefix("\r\n")?;
+    }
 }
 
 /// The number at a place of an answer.
@@ -43,4 +64,15 @@ pub(crate) fn call(address: &str, method: &str, path: &str, body: Option<&Value>
 pub(crate) fn number(value: &Value, pointer: &str) -> Result<u64> {
     let found = value.pointer(pointer).and_then(Value::as_u64);
     found.with_context(|| format!("no number {pointer} in {value}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_are_joined() {
+        assert_eq!(join_chunks("3\r\n{\"a\r\n5\r\n\": 1}\r\n0\r\n\r\n").as_deref(), Some("{\"a\": 1}"));
+        assert_eq!(join_chunks("3\r\n{\"a\r\n5\r\n\":"), None);
+    }
 }
