@@ -74,7 +74,7 @@ pub(crate) struct SecurityOptions {
     /// `https` compares a broker's name with its certificate; the empty string doesn't.
     #[option(default = "https")]
     pub(crate) ssl_endpoint_identification_algorithm: Spanned<String>,
-    /// `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`, `OAUTHBEARER`, or `GSSAPI` where the program was built with the feature `gssapi`.
+    /// `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`, `OAUTHBEARER`, or `GSSAPI` where the program was built with the feature `kafka-gssapi`.
     #[option(default = "GSSAPI")]
     pub(crate) sasl_mechanism: Spanned<String>,
     /// The line of a login module: `org.apache.kafka.common.security.plain.PlainLoginModule required username="u" password="p";`

@@ -14,7 +14,7 @@ use ferrostash_plugin::{EventFilter, FilterContext, FilterPlugin, Matched, Plugi
 use rdkafka::ClientContext;
 use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseProducer, DeliveryResult, ProducerContext};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -452,4 +452,39 @@ async fn librdkafka_speaks_tls_with_these_stores() {
     assert!(error.contains("certificate verify failed"), "{error}");
     let unchecked = format!("{trust} ssl_endpoint_identification_algorithm => ''");
     assert!(first_bytes(other, "localhost", &unchecked).await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_comes_over_tls_from_whom_the_truststore_trusts() {
+    let authority = Authority::new();
+    let mut listening = ListenerOptions::new("127.0.0.1", 0);
+    listening.tls = Some(authority.server().build().unwrap());
+    let listener = Listener::bind(listening).await.unwrap();
+    let url = format!("https://localhost:{}/token", listener.local_addr().port());
+    tokio::spawn(listener.serve(CancellationToken::new(), |mut connection| async move {
+        let mut asked = Vec::new();
+        while !asked.ends_with(b"grant_type=client_credentials") {
+            if connection.stream.read_buf(&mut asked).await.is_ok_and(|len| len > 0) {
+                continue;
+            }
+            return;
+        }
+        let body = r#"{"access_token": "t", "expires_in": 60}"#;
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        connection.stream.write_all(answer.as_bytes()).await.unwrap();
+        connection.stream.flush().await.unwrap();
+    }));
+    let user = "clientId=\"me\" clientSecret=\"hunter2\"";
+    let trust = format!("ssl_truststore_location => '{}'", authority.certificate().display());
+    let token = async |options: &str| {
+        let login = good(&format!("{options} sasl_login_retry_backoff_max_ms => 1")).login;
+        let token = move || login.token().map(|token| token.token).map_err(|error| error.to_string());
+        tokio::task::spawn_blocking(token).await.unwrap()
+    };
+    assert_eq!(token(&format!("{} {trust}", oauth(&url, user))).await, Ok("t".to_owned()));
+    let error = token(&format!("{} {JKS}", oauth(&url, user))).await.unwrap_err();
+    assert!(error.contains("TLS handshake failed") && !error.contains("hunter2"), "{error}");
+    // That of the JAAS line is asked alone.
+    let of_line = format!("{user} ssl.truststore.location=\"{}\"", authority.certificate().display());
+    assert_eq!(token(&format!("{} {JKS}", oauth(&url, &of_line))).await, Ok("t".to_owned()));
 }
