@@ -105,7 +105,7 @@ pub(super) struct Jaas {
 }
 
 impl Jaas {
-    fn read(options: &SecurityOptions, cx: &mut BuildContext<'_>) -> BuildResult<Jaas> {
+    pub(super) fn read(options: &SecurityOptions, cx: &mut BuildContext<'_>) -> BuildResult<Jaas> {
         if let Some(line) = &options.sasl_jaas_config {
             // It wins over the file, as in Kafka.
             let module = jaas::parse_line(line.value.reveal());

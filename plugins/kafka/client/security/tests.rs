@@ -350,16 +350,65 @@ fn kerberos_names_the_feature_that_it_needs() {
 
 #[cfg(feature = "gssapi")]
 #[test]
+fn a_krb5_conf_has_to_be_known_before_the_start() {
+    let built = good(&kerberos("useTicketCache=true"));
+    assert_eq!(setting(&built, "sasl.mechanism"), "GSSAPI");
+    built.config.create_native_config().unwrap();
+    let got = refusal(&format!("{} kerberos_config => '@client.crt'", kerberos("useTicketCache=true")));
+    assert!(got.contains(&data("set the environment variable KRB5_CONFIG to @client.crt")), "{got}");
+}
+
+/// Kerberos alone, whether librdkafka has it or not.
+#[derive(Options, Clone)]
+#[plugin(filter = "kerberized")]
+struct KerberizedOptions {
+    /// As the kafka plugins have them.
+    #[option(flatten)]
+    security: SecurityOptions,
+}
+
+static KERBERIZED: PluginDef = filter::<Kerberized>();
+
+#[derive(Clone)]
+struct Kerberized;
+
+impl FilterPlugin for Kerberized {
+    type Options = KerberizedOptions;
+
+    fn build(options: KerberizedOptions, cx: &mut BuildContext<'_>) -> BuildResult<Kerberized> {
+        let mut config = ClientConfig::new();
+        let mut jaas = sasl::Jaas::read(&options.security, cx)?;
+        kerberos::log_in(&mut config, &mut jaas, &options.security, cx)?;
+        BUILT.set(Some(Built { config, login: Login::default(), warnings: Vec::new() }));
+        Ok(Kerberized)
+    }
+}
+
+impl EventFilter for Kerberized {
+    fn filter(&mut self, _event: &mut Event, _cx: &mut FilterContext<'_>) -> Matched {
+        Matched::No
+    }
+}
+
+fn kerberized(more: &str) -> Result<Built, String> {
+    let harness = Harness::new(&[&KERBERIZED]);
+    harness.build(PluginKind::Filter, &format!("kerberized {{ {} }}", kerberos(more)))?;
+    Ok(BUILT.take().unwrap())
+}
+
+#[test]
 fn kerberos_uses_a_keytab_or_a_ticket_cache() {
     let keytab =
-        good(&kerberos("useKeyTab=true storeKey=true keyTab=\"/etc/k.keytab\" principal=\"ls/host@EX.COM\""));
+        kerberized("useKeyTab=true storeKey=true keyTab=\"/etc/k.keytab\" principal=\"ls/host@EX.COM\"")
+            .unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(setting(&keytab, "sasl.kerberos.service.name"), "kafka");
     assert_eq!(setting(&keytab, "sasl.kerberos.keytab"), "/etc/k.keytab");
     assert_eq!(setting(&keytab, "sasl.kerberos.principal"), "ls/host@EX.COM");
-    keytab.config.create_native_config().unwrap();
-    let cache = good(&kerberos("useTicketCache=true serviceName=\"kafka\""));
+    let cache =
+        kerberized("useTicketCache=true serviceName=\"kafka\"").unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(setting(&cache, "sasl.kerberos.min.time.before.relogin"), "0");
-    let renewed = good(&kerberos("useTicketCache=true renewTicket=true"));
+    let renewed =
+        kerberized("useTicketCache=true renewTicket=true").unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(setting(&renewed, "sasl.kerberos.kinit.cmd"), "kinit -R");
     for (more, error) in [
         ("", "nobody is there to be asked for a password"),
@@ -371,11 +420,9 @@ fn kerberos_uses_a_keytab_or_a_ticket_cache() {
         ("useTicketCache=true serviceName=\"other\"", "`serviceName` is another than that of"),
         ("useKeyTab=true keyTab=\"/a b\" principal=\"x\"", "`keyTab` may hold letters"),
     ] {
-        let got = refusal(&kerberos(more));
+        let got = kerberized(more).map(|_| ()).unwrap_err();
         assert!(got.contains(error), "{got}");
     }
-    let got = refusal(&format!("{} kerberos_config => '@client.crt'", kerberos("useTicketCache=true")));
-    assert!(got.contains(&data("set the environment variable KRB5_CONFIG to @client.crt")), "{got}");
 }
 
 /// Keeps why connections fail.
