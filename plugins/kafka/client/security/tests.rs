@@ -117,6 +117,15 @@ fn options_that_are_not_used_are_named_once() {
 }
 
 #[test]
+fn a_type_without_a_store_is_no_error_as_in_java() {
+    let built =
+        good(&format!("security_protocol => 'SSL' {JKS} ssl_keystore_type => 'JKS' ssl_key_password => 'x'"));
+    let expected = ["ssl_key_password", "ssl_keystore_type"]
+        .map(|name| format!("filter `secured`: `{name}` is not used without `ssl_keystore_location`"));
+    assert_eq!(built.warnings, expected);
+}
+
+#[test]
 fn stores_of_java_become_pem() {
     for (trust, own) in [("trust.jks", "client.jks"), ("trust.p12", "client.p12")] {
         let built = good(&format!(

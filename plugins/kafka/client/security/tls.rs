@@ -58,7 +58,7 @@ pub(super) fn truststore(
     let (kind, password) = (&options.ssl_truststore_type, &options.ssl_truststore_password);
     let Some(location) = &options.ssl_truststore_location else {
         needs(password.as_ref(), "ssl_truststore_password", "ssl_truststore_location", cx)?;
-        needs(kind.as_ref(), "ssl_truststore_type", "ssl_truststore_location", cx)?;
+        idle(kind.as_ref(), "ssl_truststore_type", "ssl_truststore_location", cx);
         return Ok(None);
     };
     let kind_value = kind.as_ref().map(|kind| kind.value.as_str());
@@ -84,8 +84,9 @@ fn identify(
     let key_password = &options.ssl_key_password;
     let Some(location) = &options.ssl_keystore_location else {
         needs(password.as_ref(), "ssl_keystore_password", "ssl_keystore_location", cx)?;
-        needs(key_password.as_ref(), "ssl_key_password", "ssl_keystore_location", cx)?;
-        return needs(kind.as_ref(), "ssl_keystore_type", "ssl_keystore_location", cx);
+        idle(key_password.as_ref(), "ssl_key_password", "ssl_keystore_location", cx);
+        idle(kind.as_ref(), "ssl_keystore_type", "ssl_keystore_location", cx);
+        return Ok(());
     };
     let kind_value = kind.as_ref().map(|kind| kind.value.as_str());
     let [password_value, key_value] =
@@ -136,6 +137,14 @@ fn warn_of_chains(certificates: &[CertificateDer<'_>], cx: &mut BuildContext<'_>
     }
 }
 
+/// Warns of what Java takes no notice of.
+fn idle<T>(option: Option<&Spanned<T>>, name: &str, other: &str, cx: &mut BuildContext<'_>) {
+    if option.is_some() {
+        cx.warn(format!("`{name}` is not used without `{other}`"));
+    }
+}
+
+/// Refuses what Java refuses, too.
 fn needs<T>(
     option: Option<&Spanned<T>>,
     name: &str,
