@@ -402,7 +402,7 @@ async fn a_full_buffer_is_waited_for() {
 async fn without_acks_nobody_is_waited_for() {
     let brokers = Brokers::new();
     let mut output =
-        brokers.output("topic_id => logs codec => plain acks => 0 compression_type => zstd").await;
+        brokers.output("topic_id => logs codec => plain acks => '0' compression_type => zstd").await;
     let batches = [messages(&output, &["1", "2"])];
     write(&mut output, &batches).await;
     assert_eq!(letters(&output).len(), 0);
@@ -415,16 +415,16 @@ fn what_cannot_be_is_refused_at_the_option() {
         built.err().unwrap_or_else(|| panic!("{options} is not refused"))
     };
     for (options, reason) in [
-        ("topic_id => a retries => -1", "A negative retry count (-1) is not valid. Must be a value >= 0"),
-        ("topic_id => a partitioner => murmur2", "unsupported partitioner: \"murmur2\""),
-        ("topic_id => a partitioner => 'com.example.Mine'", "com.example.Mine is a Java class"),
-        ("topic_id => a value_serializer => x", "'value_serializer' only supports org.apache.kafka"),
-        ("topic_id => a key_serializer => x", "'key_serializer' only supports org.apache.kafka"),
-        ("topic_id => a max_request_size => 999", "`max_request_size` must be from 1000 to 1000000000"),
-        ("topic_id => a request_timeout_ms => 1000000", "`request_timeout_ms` must be from 10 to 300000"),
+        ("topic_id => logs retries => -1", "A negative retry count (-1) is not valid. Must be a value >= 0"),
+        ("topic_id => logs partitioner => murmur2", "unsupported partitioner: \"murmur2\""),
+        ("topic_id => logs partitioner => 'com.example.Mine'", "com.example.Mine is a Java class"),
+        ("topic_id => logs value_serializer => xml", "'value_serializer' only supports org.apache.kafka"),
+        ("topic_id => logs key_serializer => xml", "'key_serializer' only supports org.apache.kafka"),
+        ("topic_id => logs max_request_size => 999", "`max_request_size` must be from 1000 to 1000000000"),
+        ("topic_id => logs request_timeout_ms => 1000000", "`request_timeout_ms` must be from 10 to 300000"),
         ("topic_id => 'a b'", "`topic_id`: \"a b\" can't be the name of a topic"),
         (
-            "topic_id => a transactional_id => t",
+            "topic_id => logs transactional_id => mine",
             "`transactional_id`: writing in transactions is not built yet",
         ),
         ("codec => plain", "topic_id"),
