@@ -7,6 +7,7 @@
 //! | `partitioner` | partitioners of Java's client that librdkafka does not have |
 //! | `producer`, `flights` | the client that all instances share, and what is under way in it |
 //! | `delivery`, `fate` | sending, and what follows from each answer |
+//! | `transaction` | events written together with the offsets of what they were made of |
 //! | `counts` | the output's own metrics |
 
 mod counts;
@@ -21,6 +22,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod topic;
+mod transaction;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +40,7 @@ use delivery::{Delivery, Rules};
 use options::KafkaOutputOptions;
 use producer::{Live, Source};
 use records::{Recipe, RecordEncoder};
+use transaction::Transactions;
 
 pub(crate) static PLUGIN: PluginDef = output::<Kafka>();
 
@@ -51,6 +54,8 @@ struct Kafka {
     counts: Arc<Counts>,
     codec: Arc<dyn CodecFactory>,
     buffers: Buffers,
+    /// Where it writes in transactions: all instances in the same ones.
+    transactions: Option<Arc<Transactions>>,
     /// The producer, once this instance was started.
     live: Option<Arc<Live>>,
 }
@@ -65,6 +70,7 @@ impl Clone for Kafka {
             counts: Arc::clone(&self.counts),
             codec: Arc::clone(&self.codec),
             buffers: self.buffers.clone(),
+            transactions: self.transactions.clone(),
             live: None,
         }
     }
@@ -79,9 +85,6 @@ impl OutputPlugin for Kafka {
         codec: Arc<dyn CodecFactory>,
         cx: &mut BuildContext<'_>,
     ) -> BuildResult<Self> {
-        if let Some(id) = &options.transactional_id {
-            return Err(cx.refuse_at(id.span, "`transactional_id`: writing in transactions is not built yet"));
-        }
         if options.connection.client_dns_lookup == DnsLookup::Default {
             cx.warn("`client_dns_lookup => default` is deprecated; it means `use_all_dns_ips`");
         }
@@ -95,11 +98,17 @@ impl OutputPlugin for Kafka {
             backoff_first: first,
             backoff_max: BACKOFF_MAX.max(first),
         };
+        let source = Arc::new(Source::new(config, spreading, login));
+        let counts = Arc::new(Counts::new(&cx.metrics));
+        let transactions = options.transactional_id.as_ref();
+        let transactions =
+            transactions.map(|_| Transactions::new(Arc::clone(&source), rules, Arc::clone(&counts)));
         Ok(Kafka {
             recipe: Arc::new(Recipe::new(&options, cx)?),
-            source: Arc::new(Source::new(config, spreading, login)),
+            source,
+            transactions,
             rules,
-            counts: Arc::new(Counts::new(&cx.metrics)),
+            counts,
             codec,
             buffers: Buffers::default(),
             live: None,
@@ -116,6 +125,9 @@ impl Output for Kafka {
     fn start<'a>(&'a mut self, cx: &'a OutputContext) -> BoxFuture<'a, Result<(), StartError>> {
         Box::pin(async {
             self.source.learn_of(&*cx.dead_letters);
+            if let Some(transactions) = &self.transactions {
+                return transactions.start().await;
+            }
             self.live = Some(self.source.live(None).map_err(|error| StartError(error.to_string()))?);
             Ok(())
         })
@@ -127,6 +139,15 @@ impl Output for Kafka {
         cx: &'a OutputContext,
     ) -> BoxFuture<'a, Result<(), OutputError>> {
         Box::pin(async move {
+            if let Some(transactions) = &self.transactions {
+                tokio::select! {
+                    biased;
+                    result = transactions.write(batches, cx) => return result,
+                    () = cx.shutdown.abandoned() => {}
+                }
+                transactions.abandon().await;
+                return Err(OutputError::Abandoned);
+            }
             let live = match self.live.take() {
                 Some(live) => live,
                 None => self.source.live(None).map_err(|error| OutputError::Fatal(error.to_string()))?,
@@ -145,9 +166,17 @@ impl Output for Kafka {
         })
     }
 
-    /// Every write has waited for its answers, so there is nothing to deliver; the last instance closes the producer.
-    fn close<'a>(&'a mut self, _: &'a OutputContext) -> BoxFuture<'a, ()> {
+    /// Every write has waited for its answers, so there is nothing to deliver but a transaction that is open; the last instance
+    /// closes the producer.
+    fn close<'a>(&'a mut self, cx: &'a OutputContext) -> BoxFuture<'a, ()> {
         Box::pin(async {
+            if let Some(transactions) = self.transactions.take() {
+                tokio::select! {
+                    biased;
+                    () = transactions.close() => {}
+                    () = cx.shutdown.abandoned() => transactions.abandon().await,
+                }
+            }
             let live = self.live.take();
             let _ = tokio::task::spawn_blocking(move || drop(live)).await;
         })

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ferrostash_conf::{OptionEnum, Options, Password};
+use ferrostash_conf::{OptionEnum, Options, Password, Spanned};
 
 /// How brokers are found and spoken with.
 #[derive(Options, Clone, Debug)]
@@ -56,50 +56,51 @@ pub(crate) struct SecurityOptions {
     #[option(default = "PLAINTEXT")]
     pub(crate) security_protocol: SecurityProtocol,
     /// What the truststore is: `JKS`, `PKCS12` or `PEM`; found out by its content when absent.
-    pub(crate) ssl_truststore_type: Option<String>,
+    pub(crate) ssl_truststore_type: Option<Spanned<String>>,
     /// The certificates that brokers are trusted by; those of the system when absent.
     #[option(kind = "path")]
-    pub(crate) ssl_truststore_location: Option<PathBuf>,
+    pub(crate) ssl_truststore_location: Option<Spanned<PathBuf>>,
     /// The truststore's password.
-    pub(crate) ssl_truststore_password: Option<Password>,
+    pub(crate) ssl_truststore_password: Option<Spanned<Password>>,
     /// What the keystore is: `JKS`, `PKCS12` or `PEM`; found out by its content when absent.
-    pub(crate) ssl_keystore_type: Option<String>,
+    pub(crate) ssl_keystore_type: Option<Spanned<String>>,
     /// Our own certificate and key, where brokers ask for one.
     #[option(kind = "path")]
-    pub(crate) ssl_keystore_location: Option<PathBuf>,
+    pub(crate) ssl_keystore_location: Option<Spanned<PathBuf>>,
     /// The keystore's password.
-    pub(crate) ssl_keystore_password: Option<Password>,
+    pub(crate) ssl_keystore_password: Option<Spanned<Password>>,
     /// The password of the key in the keystore, where it is another one.
-    pub(crate) ssl_key_password: Option<Password>,
+    pub(crate) ssl_key_password: Option<Spanned<Password>>,
     /// `https` compares a broker's name with its certificate; the empty string doesn't.
     #[option(default = "https")]
-    pub(crate) ssl_endpoint_identification_algorithm: String,
-    /// `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`, `OAUTHBEARER`, or `GSSAPI` where the program was built with the feature `gssapi`.
+    pub(crate) ssl_endpoint_identification_algorithm: Spanned<String>,
+    /// `PLAIN`, `SCRAM-SHA-256`, `SCRAM-SHA-512`, `OAUTHBEARER`, or `GSSAPI` where the program was built with the feature `kafka-gssapi`.
     #[option(default = "GSSAPI")]
-    pub(crate) sasl_mechanism: String,
+    pub(crate) sasl_mechanism: Spanned<String>,
     /// The line of a login module: `org.apache.kafka.common.security.plain.PlainLoginModule required username="u" password="p";`
-    pub(crate) sasl_jaas_config: Option<Password>,
+    pub(crate) sasl_jaas_config: Option<Spanned<Password>>,
     /// A JAAS file, of which the section `KafkaClient` is read.
     #[option(kind = "path")]
-    pub(crate) jaas_path: Option<PathBuf>,
+    pub(crate) jaas_path: Option<Spanned<PathBuf>>,
     /// The name of the Kerberos service that the brokers run as.
-    pub(crate) sasl_kerberos_service_name: Option<String>,
+    pub(crate) sasl_kerberos_service_name: Option<Spanned<String>>,
     /// A `krb5.conf`. It holds for the whole process.
     #[option(kind = "path")]
-    pub(crate) kerberos_config: Option<PathBuf>,
-    /// Where tokens are fetched for `OAUTHBEARER`, with the client's id and secret of the JAAS line.
-    pub(crate) sasl_oauthbearer_token_endpoint_url: Option<String>,
-    /// The name of the claim that holds the token's scope.
+    pub(crate) kerberos_config: Option<Spanned<PathBuf>>,
+    /// Where tokens are fetched for `OAUTHBEARER`, with `clientId` and `clientSecret` of the JAAS line; or a `file:` address, whose
+    /// content is the token, read again for each login.
+    pub(crate) sasl_oauthbearer_token_endpoint_url: Option<Spanned<String>>,
+    /// The name of the claim that holds the token's scope. Brokers check it; here only its form is looked at.
     #[option(default = "scope")]
     pub(crate) sasl_oauthbearer_scope_claim_name: String,
-    /// Milliseconds to reach the token endpoint.
+    /// Milliseconds to reach the token endpoint; 10000 when absent or 0.
     pub(crate) sasl_login_connect_timeout_ms: Option<u64>,
-    /// Milliseconds for its answer.
+    /// Milliseconds for its answer; 60000 when absent or 0.
     pub(crate) sasl_login_read_timeout_ms: Option<u64>,
     /// Milliseconds before a token is asked for again; doubled each time.
     #[option(default = 100)]
     pub(crate) sasl_login_retry_backoff_ms: u64,
-    /// Most milliseconds between two such attempts.
+    /// Milliseconds after which no more attempts are made, until the client asks again some seconds later.
     #[option(default = 10000)]
     pub(crate) sasl_login_retry_backoff_max_ms: u64,
     /// A Java class.
@@ -107,11 +108,9 @@ pub(crate) struct SecurityOptions {
         unsupported = "Java classes can't be loaded here; SASL PLAIN, SCRAM, OAUTHBEARER and GSSAPI are built in"
     )]
     pub(crate) sasl_client_callback_handler_class: Option<String>,
-    /// A Java class.
-    #[option(
-        unsupported = "Java classes can't be loaded here; for OAUTHBEARER set sasl_oauthbearer_token_endpoint_url"
-    )]
-    pub(crate) sasl_login_callback_handler_class: Option<String>,
+    /// A Java class. Kafka's own `OAuthBearerLoginCallbackHandler` means what is done here anyway: a token is fetched from
+    /// `sasl_oauthbearer_token_endpoint_url`. Others are refused.
+    pub(crate) sasl_login_callback_handler_class: Option<Spanned<String>>,
     /// Java archives.
     #[option(unsupported = "Java archives can't be loaded here", kind = "array")]
     pub(crate) sasl_iam_jar_paths: Option<Vec<String>>,

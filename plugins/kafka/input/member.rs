@@ -9,9 +9,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use ferrostash_plugin::{
-    Ack, AckNote, Counter, LineBuffers, MetricRow, MetricTable, Outcome, RawLines, Shutdown,
-};
+use ferrostash_plugin::{Ack, AckNote, Counter, LineBuffers, MetricRow, MetricTable, Outcome, Shutdown};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;

@@ -19,6 +19,9 @@ pub(super) struct Counts {
     pub(super) retries: Arc<Counter>,
     /// Events that wait to be sent once more.
     pub(super) waiting: Arc<Counter>,
+    /// Transactions that were committed, and those that were given up.
+    pub(super) transactions_committed: Arc<Counter>,
+    pub(super) transactions_aborted: Arc<Counter>,
 }
 
 impl Counts {
@@ -28,6 +31,8 @@ impl Counts {
             batches: metrics.counter(&["batches"]),
             retries: metrics.counter(&["retries"]),
             waiting: metrics.gauge(&["waiting_for_retry"]),
+            transactions_committed: metrics.counter(&["transactions", "committed"]),
+            transactions_aborted: metrics.counter(&["transactions", "aborted"]),
             metrics: Arc::clone(metrics),
         }
     }

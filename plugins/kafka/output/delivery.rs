@@ -14,7 +14,7 @@ use super::records::{Parts, Payload};
 /// Events that are handed over before others of the runtime get their turn.
 const TURN: usize = 500;
 /// How long to wait for room in the producer's buffer before looking again.
-const ROOM_WAIT: Duration = Duration::from_millis(5);
+pub(super) const ROOM_WAIT: Duration = Duration::from_millis(5);
 /// Topics that are looked up again at a time.
 const LOOKS_MAX: usize = 10;
 

@@ -1,6 +1,7 @@
 //! The producer that all instances of an output share.
 
 use std::error::Error;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
@@ -16,8 +17,10 @@ use rdkafka::producer::{
 use super::flights::Flights;
 use super::partitioner::Spreading;
 use super::records::Parts;
+use super::transaction::said;
 use crate::client;
 use crate::client::security::Login;
+use crate::link::Offsets;
 
 /// How long a look at a topic may take.
 const LOOK_MAX: Duration = Duration::from_secs(5);
@@ -56,7 +59,9 @@ impl Source {
             span: tracing::Span::current(),
         };
         let producer = ThreadedProducer::from_config_and_context(&self.config, context)?;
-        let live = Arc::new(Live { producer, apart: tokio::sync::RwLock::new(()) });
+        let live =
+            Live { producer, apart: tokio::sync::RwLock::new(()), has_transactions: AtomicBool::new(false) };
+        let live = Arc::new(live);
         *known = Arc::downgrade(&live);
         Ok(live)
     }
@@ -77,6 +82,8 @@ pub(super) struct Live {
     producer: ThreadedProducer<Context, Spreading>,
     /// Held alone while one event is sent apart from all others, so that no other one is in its batch.
     pub(super) apart: tokio::sync::RwLock<()>,
+    /// Whether brokers know of its transactions.
+    has_transactions: AtomicBool,
 }
 
 impl std::fmt::Debug for Live {
@@ -115,6 +122,38 @@ impl Live {
         if let Err(error) = self.producer.client().fetch_metadata(Some(topic), LOOK_MAX) {
             tracing::debug!(topic, %error, "a topic could not be looked up");
         }
+    }
+
+    /// Opens a transaction; the first time, those of an earlier process with the same id are ended. Blocks.
+    pub(super) fn begin_transaction(&self, wait_max: Duration) -> KafkaResult<()> {
+        if !self.has_transactions.load(Ordering::Acquire) {
+            self.producer.init_transactions(wait_max)?;
+            self.has_transactions.store(true, Ordering::Release);
+        }
+        self.producer.begin_transaction()
+    }
+
+    /// Adds the offsets of a member of a group to the transaction. Blocks.
+    ///
+    /// # Errors
+    /// Why they can't be added: the transaction must be given up.
+    pub(super) fn add_offsets(&self, offsets: &Offsets, wait_max: Duration) -> Result<(), String> {
+        if offsets.list.count() == 0 {
+            return Ok(());
+        }
+        let group = offsets.group.as_ref().ok_or("the input has left its group")?;
+        let added = self.producer.send_offsets_to_transaction(&offsets.list, group, wait_max);
+        added.map_err(|error| said(&error))
+    }
+
+    /// Commits the transaction, once all of its events were accepted. Blocks.
+    pub(super) fn commit_transaction(&self, wait_max: Duration) -> KafkaResult<()> {
+        self.producer.commit_transaction(wait_max)
+    }
+
+    /// Gives the transaction up. Blocks.
+    pub(super) fn abort_transaction(&self, wait_max: Duration) -> KafkaResult<()> {
+        self.producer.abort_transaction(wait_max)
     }
 
     /// Takes back all that was not answered. Blocks for a moment.

@@ -6,6 +6,7 @@ use rdkafka::ClientConfig;
 
 use super::options::{Acks, Compression, KafkaOutputOptions};
 use super::partitioner::Spreading;
+use super::transaction::TRANSACTION_MS;
 use crate::client;
 
 /// Java's `delivery.timeout.ms`: for how long an event is sent again where `retries` sets an end to it.
@@ -68,6 +69,20 @@ pub(super) fn settings(
         .set("enable.idempotence", is_idempotent.to_string())
         .set("compression.type", compression)
         .set("partitioner", "murmur2_random");
+    if let Some(id) = &options.transactional_id {
+        if id.value.is_empty() || retries.is_some() {
+            return Err(cx.refuse_at(
+                id.span,
+                "`transactional_id` must not be empty, and `retries` has no meaning beside it",
+            ));
+        }
+        config
+            .set("transactional.id", &id.value)
+            .set("transaction.timeout.ms", TRANSACTION_MS.to_string())
+            .set("message.timeout.ms", TRANSACTION_MS.to_string())
+            .set("acks", "all")
+            .set("enable.idempotence", "true");
+    }
     Ok((config, spreading))
 }
 

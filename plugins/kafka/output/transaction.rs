@@ -217,7 +217,9 @@ impl Transactions {
                     live.flights().answer(first + place, None);
                     match fate::of(code) {
                         Fate::Never | Fate::Apart => buried.push((*record, code)),
-                        Fate::Spent | Fate::Later => drop(open.broken.get_or_insert_with(|| code.to_string())),
+                        Fate::Spent | Fate::Later => {
+                            open.broken.get_or_insert_with(|| code.to_string());
+                        }
                     }
                 }
             }
@@ -245,7 +247,9 @@ impl Transactions {
                     self.abort(&mut open, reason).await;
                 }
                 Readiness::Ready => self.commit(&mut open).await,
-                Readiness::Broken => self.abort(&mut open, "something was given up elsewhere".to_owned()).await,
+                Readiness::Broken => {
+                    self.abort(&mut open, "something was given up elsewhere".to_owned()).await
+                }
                 Readiness::NotYet if is_late => {
                     self.abort(&mut open, format!("other outputs took longer than {CALM_MAX:?}")).await;
                 }
@@ -268,7 +272,8 @@ impl Transactions {
         let offsets: Vec<Offsets> = open.links.iter().map(Joined::offsets).collect();
         let committed = tokio::task::spawn_blocking(move || {
             let result = offsets.iter().try_for_each(|offsets| live.add_offsets(offsets, BROKERS_MAX));
-            let result = result.and_then(|()| live.commit_transaction(BROKERS_MAX).map_err(|error| said(&error)));
+            let result =
+                result.and_then(|()| live.commit_transaction(BROKERS_MAX).map_err(|error| said(&error)));
             (offsets, result)
         });
         let (offsets, reason) = match committed.await {
@@ -293,12 +298,21 @@ impl Transactions {
         if open.since.take().is_none() && open.shares.is_empty() {
             return;
         }
-        tracing::warn!(limited = true, reason, events = open.shares.len(), "A transaction is given up, what was in it is read again.");
+        tracing::warn!(
+            limited = true,
+            reason,
+            events = open.shares.len(),
+            "A transaction is given up, what was in it is read again."
+        );
         self.counts.transactions_aborted.add(1);
         if let Some(live) = open.live.clone() {
             let aborted = tokio::task::spawn_blocking(move || live.abort_transaction(BROKERS_MAX)).await;
             if let Ok(Err(error)) = aborted {
-                tracing::warn!(limited = true, reason = said(&error), "A transaction could not be given up in time.");
+                tracing::warn!(
+                    limited = true,
+                    reason = said(&error),
+                    "A transaction could not be given up in time."
+                );
                 // The next producer's first act is to end it.
                 open.live = None;
             }

@@ -1,6 +1,7 @@
 //! Text within JSON, escaped as Java's `GenericData` does.
 
 /// Bytes at which UTF-8 can hold a character that is escaped.
+#[expect(clippy::indexing_slicing, reason = "a wrong index would not compile")]
 const SPECIAL: [bool; 256] = {
     let mut special = [false; 256];
     let mut byte = 0;
