@@ -7,8 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ferrostash_tier::{
-    Account, Arrivals, COMMIT_INTERVAL, Elasticsearch, Group, Kafka, Member, Pace, Plan, Produced, Producer, Setup,
-    Sharing,
+    Account, Arrivals, COMMIT_INTERVAL, Elasticsearch, Group, Kafka, Member, Pace, Plan, Produced, Producer,
+    Setup, Sharing,
 };
 
 use crate::harness::conf;
@@ -183,9 +183,10 @@ fn brokers_are_restarted_and_killed() {
     group.add(2).unwrap();
     let producer = Producer::start(&kafka, "brokers", Pace::of(RATE)).unwrap();
     group.wait_until_all_work().unwrap();
-    kafka.stop(2).unwrap();
+    let restarted = 1 + kafka.leader("brokers", 0).unwrap() % 3;
+    kafka.stop(restarted).unwrap();
+    kafka.start_again(restarted).unwrap();
     group.run_for(Duration::from_secs(1)).unwrap();
-    kafka.start_again(2).unwrap();
     let leader = kafka.leader("brokers", 0).unwrap();
     kafka.crash(leader).unwrap();
     group.run_for(Duration::from_secs(8)).unwrap();

@@ -55,9 +55,9 @@ struct KafkaArguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let What::Kafka(arguments) = &arguments.what;
     let program = arguments.program.clone().map_or_else(tier::program, Ok)?;
-    let seed = arguments.seed.unwrap_or_else(|| {
-        std::time::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs())
-    });
+    let seed = arguments
+        .seed
+        .unwrap_or_else(|| std::time::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs()));
     let is_over = tier::on_interrupt()?;
     println!("seed {seed}");
     let kafka = Kafka::start(usize::from(arguments.brokers), &[])?;

@@ -81,8 +81,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     };
     let kafka = Kafka::start(usize::from(arguments.brokers), &[])?;
     kafka.create_topic(TOPIC, arguments.partitions)?;
-    let variables =
-        [("KAFKA_SERVERS", kafka.address()?.to_owned()), ("KAFKA_TOPIC", TOPIC.into()), ("KAFKA_GROUP", GROUP.into())];
+    let variables = [
+        ("KAFKA_SERVERS", kafka.address()?.to_owned()),
+        ("KAFKA_TOPIC", TOPIC.into()),
+        ("KAFKA_GROUP", GROUP.into()),
+    ];
     let mut environment: Vec<_> = variables.map(|(name, value)| (name.to_owned(), value)).into();
     environment.push(("ES_HOSTS".to_owned(), target.url()?));
     let conf = repository().join("conf/kafka-tier.conf").display().to_string();
@@ -118,8 +121,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
     members.iter_mut().try_for_each(Member::ask_to_stop)?;
     for member in members {
-        let (name, (_, took)) = (member.name().to_owned(), member.stop()?);
-        println!("{name:<14} stopped in {:.1} s", took.as_secs_f64());
+        member.stop()?;
     }
     committed?;
     let is_complete = ledger(&mut target, &kafka, &produced)?;

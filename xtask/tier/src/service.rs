@@ -102,12 +102,17 @@ impl Elasticsearch {
         http::call(self.service.announced("ADDRESS")?, method, path, body)
     }
 
+    /// Makes what was written visible.
+    fn refresh(&self, indices: &str) -> Result<()> {
+        self.call("POST", &format!("/{indices}/_refresh?ignore_unavailable=true"), None).map(drop)
+    }
+
     /// How many documents the indices of a pattern have; none where there is no such index.
     ///
     /// # Errors
     /// It does not answer.
     pub fn count(&self, indices: &str) -> Result<u64> {
-        self.call("POST", &format!("/{indices}/_refresh?ignore_unavailable=true"), None)?;
+        self.refresh(indices)?;
         let found = self.call("GET", &format!("/{indices}/_count?ignore_unavailable=true"), None)?;
         http::number(&found, "/count")
     }
@@ -117,6 +122,7 @@ impl Elasticsearch {
     /// # Errors
     /// It does not answer, or a document has no such number.
     pub fn numbers(&self, indices: &str) -> Result<Vec<u64>> {
+        self.refresh(indices)?;
         let query = json!({"size": Self::PAGE, "_source": false, "docvalue_fields": ["n"], "sort": ["_doc"]});
         let path = format!("/{indices}/_search?scroll=1m&ignore_unavailable=true");
         let mut page = self.call("POST", &path, Some(&query))?;
