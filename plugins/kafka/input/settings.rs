@@ -20,6 +20,9 @@ pub(crate) const FETCHED_BYTES_MAX: usize = 32 << 20;
 const FETCHED_BYTES_MIN: usize = 1 << 20;
 /// Messages that one consumer fetches ahead, at most, while their bytes allow it.
 const FETCHED_MESSAGES_MAX: u64 = 100_000;
+/// How soon it is looked again, in milliseconds, whether there is room for more: a consumer reads that much in less than the
+/// library's default of a second.
+const FETCH_AGAIN_MS: u64 = 10;
 /// Most members that one input may be.
 const THREADS_MAX: u64 = 1024;
 /// How long the brokers may take to name all topics.
@@ -193,6 +196,7 @@ pub(crate) fn consumer_config(
         // The least that the library allows: it would raise fetch.max.bytes to it.
         .set("message.max.bytes", "1000")
         .set("queued.min.messages", FETCHED_MESSAGES_MAX.to_string())
+        .set("fetch.queue.backoff.ms", FETCH_AGAIN_MS.to_string())
         .set("max.poll.interval.ms", options.max_poll_interval_ms.to_string())
         .set("statistics.interval.ms", STATISTICS_EVERY_MS.to_string());
     if let Some(rack) = &options.client_rack {
