@@ -18,6 +18,7 @@ mod delivery;
 #[path = "../it/harness.rs"]
 #[allow(dead_code, reason = "what the tests of the executable alone need")]
 mod harness;
+mod kafka;
 mod mdaemon;
 mod pipeline;
 mod service;

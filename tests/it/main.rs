@@ -14,6 +14,7 @@ mod bad_input;
 mod check;
 mod cli;
 mod dead_letter_queue;
+mod deploy;
 mod durability;
 mod elasticsearch;
 mod harness;

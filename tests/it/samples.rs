@@ -252,6 +252,17 @@ fn apache_logs_of_both_kinds() {
     process.stop();
 }
 
+/// With Kafka: `tests/e2e/kafka.rs`.
+#[test]
+fn a_member_of_a_tier_waits_for_brokers_and_stops_when_asked() {
+    // kafka-tier.conf with nobody at the broker's port.
+    let start = Start::pipeline(&["-f", &conf("kafka-tier.conf")]);
+    let mut process = start.env("KAFKA_SERVERS", format!("127.0.0.1:{}", free_port())).start();
+    process.wait_for("Connection refused");
+    assert_eq!(process.get("/_node/stats/pipelines/main").0, 200);
+    process.stop();
+}
+
 #[test]
 fn syslog_over_tcp_and_from_a_file() {
     let port = free_port();

@@ -8,17 +8,19 @@ cache=${FERROSTASH_SERVICES_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/ferro
 log() { printf '%s: %s\n' "$self" "$*" >&2; }
 die() { log "error: $*"; exit 1; }
 
-# main VERB [--port N] [--dir DIR] [own options]: the script has the functions `install`, `start`, `halt_all SIGNAL`, and
-# `own_option`, which takes one option of its own.
+# main VERB [--port N] [--dir DIR] [own options] [-- WORDS]: the script has the functions `install`, `start`,
+# `halt_all SIGNAL`, and `own_option`, which takes one option of its own and sets SHIFT if that has a value; for each verb of
+# its own a function `verb_VERB`, which finds the words in REST.
 main() {
   [ $# -gt 0 ] || die "usage: $self install | start | run | stop | crash [--port N] [--dir DIR] ${USAGE:-}"
   local verb=$1; shift
-  PORT='' DIR=''
+  PORT='' DIR='' REST=()
   while [ $# -gt 0 ]; do
     case $1 in
       --port) [ $# -ge 2 ] || die '--port needs a number'; PORT=$2; shift 2 ;;
       --dir) [ $# -ge 2 ] || die '--dir needs a folder'; DIR=$2; shift 2 ;;
-      *) own_option "$1" || die "unknown option: $1"; shift ;;
+      --) shift; REST=("$@"); break ;;
+      *) SHIFT=1; own_option "$@" || die "unknown option: $1"; shift "$SHIFT" ;;
     esac
   done
   case $verb in
@@ -27,7 +29,7 @@ main() {
     run) install; run ;;
     stop) find_dir; halt_all TERM ;;
     crash) find_dir; halt_all KILL ;;
-    *) die "unknown verb: $verb" ;;
+    *) declare -F "verb_$verb" >/dev/null || die "unknown verb: $verb"; install; find_dir; "verb_$verb" ;;
   esac
 }
 

@@ -1,14 +1,16 @@
-//! Chores of this repository: `cargo xtask conformance | docs | bench | costs`.
+//! Chores of this repository: `cargo xtask conformance | docs | bench | costs | tier | soak`.
 //!
 //! `conformance` runs the cases that were recorded from the real Logstash, `docs` writes the pages that come out of the
 //! plugins' declarations, `bench` measures whole pipelines on the release executable, `costs` what an event
-//! costs in each plugin.
+//! costs in each plugin; `tier` runs a group of processes between Kafka and Elasticsearch, `soak` one in which things die.
 
 mod bench;
 mod conformance;
 mod costs;
 mod docs;
 mod json;
+mod soak;
+mod tier;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -32,6 +34,10 @@ enum Task {
     Costs(costs::Arguments),
     /// Write the pages of plugins and settings.
     Docs(docs::Arguments),
+    /// Run a load-balanced tier on this machine: Kafka, several ferrostash, Elasticsearch, a producer.
+    Tier(tier::Arguments),
+    /// Let things die at random, and look for every event.
+    Soak(soak::Arguments),
 }
 
 fn main() -> Result<ExitCode> {
@@ -40,6 +46,8 @@ fn main() -> Result<ExitCode> {
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Costs(arguments) => costs::run(&arguments),
         Task::Docs(arguments) => docs::run(&arguments),
+        Task::Tier(arguments) => tier::run(&arguments),
+        Task::Soak(arguments) => soak::run(&arguments),
     }
 }
 
