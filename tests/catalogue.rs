@@ -13,7 +13,8 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Options that Logstash does not have: plugin, option, and why we have it.
-const OWN_OPTIONS: &[(&str, &str, &str)] = &[];
+const OWN_OPTIONS: &[(&str, &str, &str)] =
+    &[("output/kafka", "transactional_id", "exactly once from topic to topic, which Logstash does not have")];
 
 /// Plugins that Logstash does not bundle, with the reason that we have them.
 const OWN_PLUGINS: &[(&str, &str)] =

@@ -29,9 +29,11 @@ use std::time::Duration;
 
 use ferrostash_plugin::{
     BatchEncoder, Buffers, BuildContext, BuildResult, CodecFactory, Output, OutputBatch, OutputContext,
-    OutputError, OutputPlugin, PluginDef, StartError, output,
+    OutputError, OutputPlugin, PluginDef, Share, Shutdown, StartError, output,
 };
 use futures::future::BoxFuture;
+use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
 use crate::client::options::DnsLookup;
 use crate::client::security::secure;
@@ -44,6 +46,8 @@ use transaction::Transactions;
 
 pub(crate) static PLUGIN: PluginDef = output::<Kafka>();
 
+/// Writes that one instance has under way: brokers answer after `linger_ms` and a way there and back.
+const DELIVERIES_MAX: usize = 16;
 /// The longest wait between two attempts, unless `retry_backoff_ms` is longer.
 const BACKOFF_MAX: Duration = Duration::from_secs(10);
 
@@ -58,6 +62,8 @@ struct Kafka {
     transactions: Option<Arc<Transactions>>,
     /// The producer, once this instance was started.
     live: Option<Arc<Live>>,
+    /// What this instance has under way.
+    deliveries: JoinSet<()>,
 }
 
 impl Clone for Kafka {
@@ -72,6 +78,7 @@ impl Clone for Kafka {
             buffers: self.buffers.clone(),
             transactions: self.transactions.clone(),
             live: None,
+            deliveries: JoinSet::new(),
         }
     }
 }
@@ -112,6 +119,7 @@ impl OutputPlugin for Kafka {
             codec,
             buffers: Buffers::default(),
             live: None,
+            deliveries: JoinSet::new(),
         })
     }
 
@@ -119,6 +127,21 @@ impl OutputPlugin for Kafka {
         let (recipe, source) = (Arc::clone(&self.recipe), Arc::clone(&self.source));
         Some(Box::new(RecordEncoder::new(recipe, source, self.codec.for_stream(), self.buffers.clone())))
     }
+}
+
+/// Delivers batches and settles what is owed for them; at the end of the grace time they are given up.
+async fn deliver(mut delivery: Delivery, shares: Vec<Share>, shutdown: Shutdown) {
+    tokio::select! {
+        biased;
+        result = delivery.all() => match result {
+            Ok(()) => return shares.into_iter().for_each(Share::settle),
+            Err(error) => tracing::error!(%error, "Events can't be delivered, and are given up."),
+        },
+        () = shutdown.abandoned() => {}
+    }
+    // Nothing is sent once the output has given up.
+    let live = Arc::clone(delivery.live());
+    let _ = tokio::task::spawn_blocking(move || live.purge()).await;
 }
 
 impl Output for Kafka {
@@ -148,26 +171,25 @@ impl Output for Kafka {
                 transactions.abandon().await;
                 return Err(OutputError::Abandoned);
             }
-            let live = match self.live.take() {
-                Some(live) => live,
-                None => self.source.live(None).map_err(|error| OutputError::Fatal(error.to_string()))?,
-            };
-            let live = self.live.insert(live);
-            let mut delivery = Delivery::new(batches, &self.source, live, self.rules, &self.counts, cx);
-            tokio::select! {
-                biased;
-                result = delivery.all() => return result,
-                () = cx.shutdown.abandoned() => {}
+            let live = self.source.live(None).map_err(|error| OutputError::Fatal(error.to_string()))?;
+            self.live = Some(Arc::clone(&live));
+            while self.deliveries.try_join_next().is_some() {}
+            if self.deliveries.len() >= DELIVERIES_MAX {
+                tokio::select! {
+                    biased;
+                    _ = self.deliveries.join_next() => {}
+                    () = cx.shutdown.abandoned() => return Err(OutputError::Abandoned),
+                }
             }
-            // Nothing is sent once the output has given up.
-            let live = Arc::clone(live);
-            let _ = tokio::task::spawn_blocking(move || live.purge()).await;
-            Err(OutputError::Abandoned)
+            let (source, counts) = (Arc::clone(&self.source), Arc::clone(&self.counts));
+            let delivery = Delivery::new(batches.to_vec(), source, live, self.rules, counts, cx.clone());
+            let shares = batches.iter().map(OutputBatch::share).collect();
+            self.deliveries.spawn(deliver(delivery, shares, cx.shutdown.clone()).in_current_span());
+            Ok(())
         })
     }
 
-    /// Every write has waited for its answers, so there is nothing to deliver but a transaction that is open; the last instance
-    /// closes the producer.
+    /// Waits for what is under way; the last instance closes the producer.
     fn close<'a>(&'a mut self, cx: &'a OutputContext) -> BoxFuture<'a, ()> {
         Box::pin(async {
             if let Some(transactions) = self.transactions.take() {
@@ -177,6 +199,8 @@ impl Output for Kafka {
                     () = cx.shutdown.abandoned() => transactions.abandon().await,
                 }
             }
+            // Each ends with the grace time at the latest.
+            while self.deliveries.join_next().await.is_some() {}
             let live = self.live.take();
             let _ = tokio::task::spawn_blocking(move || drop(live)).await;
         })

@@ -5,6 +5,7 @@
 //! assert_eq!(truncate.run_json(&[r#"{"message":"hello world"}"#]), [r#"{"message":"hello"}"#]);
 //! ```
 
+use crate::ack::Ack;
 use crate::build::PipelineInfo;
 use crate::bus::Bus;
 use crate::codec::Codec;
@@ -426,15 +427,20 @@ pub struct OutputHarness {
 impl OutputHarness {
     /// A batch of these events, as the engine hands it to this output.
     pub fn batch(&self, events: Vec<Event>) -> OutputBatch {
+        self.batch_of(events, Vec::new())
+    }
+
+    /// The same, of chunks with these acks.
+    pub fn batch_of(&self, events: Vec<Event>, acks: Vec<Ack>) -> OutputBatch {
         let all = Selection::all(events.len());
         match &self.encoder {
-            None => OutputBatch::new(Arc::new(FilteredBatch::new(events, Vec::new())), all),
+            None => OutputBatch::new(Arc::new(FilteredBatch::new(events, acks)), all),
             Some(encoder) => {
                 let mut encoder = encoder.lock().unwrap_or_else(PoisonError::into_inner);
                 let keeps_events = encoder.keeps_events();
                 encoder.encode(&mut events.iter());
                 let left = if keeps_events { events } else { Vec::new() };
-                let batch = Arc::new(FilteredBatch::new(left, Vec::new()));
+                let batch = Arc::new(FilteredBatch::new(left, acks));
                 OutputBatch::of_encoded(batch, all, encoder.finish().with_events(keeps_events))
             }
         }

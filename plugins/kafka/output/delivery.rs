@@ -46,28 +46,33 @@ pub(super) struct Failure {
 }
 
 /// The delivery of some batches.
-pub(super) struct Delivery<'d> {
-    batches: &'d [OutputBatch],
+pub(super) struct Delivery {
+    batches: Vec<OutputBatch>,
     /// What the encoder made of each batch: the engine hands out no other ones.
     payloads: Vec<Arc<Payload>>,
-    source: &'d Source,
-    live: &'d mut Arc<Live>,
+    source: Arc<Source>,
+    live: Arc<Live>,
     rules: Rules,
-    counts: &'d Counts,
-    cx: &'d OutputContext,
+    counts: Arc<Counts>,
+    cx: OutputContext,
 }
 
-impl<'d> Delivery<'d> {
+impl Delivery {
     pub(super) fn new(
-        batches: &'d [OutputBatch],
-        source: &'d Source,
-        live: &'d mut Arc<Live>,
+        batches: Vec<OutputBatch>,
+        source: Arc<Source>,
+        live: Arc<Live>,
         rules: Rules,
-        counts: &'d Counts,
-        cx: &'d OutputContext,
-    ) -> Delivery<'d> {
+        counts: Arc<Counts>,
+        cx: OutputContext,
+    ) -> Delivery {
         let payloads = batches.iter().filter_map(OutputBatch::payload).collect();
         Delivery { batches, payloads, source, live, rules, counts, cx }
+    }
+
+    /// The producer that the delivery uses now.
+    pub(super) fn live(&self) -> &Arc<Live> {
+        &self.live
     }
 
     /// Returns when each event was accepted or is a dead letter.
@@ -106,7 +111,7 @@ impl<'d> Delivery<'d> {
     }
 
     async fn together(&self, items: &[Item]) -> Vec<Failure> {
-        let live = Arc::clone(self.live);
+        let live = Arc::clone(&self.live);
         let _together = live.apart.read().await;
         self.send(items).await
     }
@@ -184,7 +189,7 @@ impl<'d> Delivery<'d> {
 
     /// Sends events one by one, so that none is refused because of another; gives those that are to be sent again.
     async fn apart(&self, failures: Vec<Failure>) -> Vec<Failure> {
-        let live = Arc::clone(self.live);
+        let live = Arc::clone(&self.live);
         let _alone = live.apart.write().await;
         let mut again = Vec::new();
         for failure in failures {
@@ -239,13 +244,13 @@ impl<'d> Delivery<'d> {
         }
         if let Some(reason) = self.live.broken() {
             tracing::warn!(limited = true, reason, "the producer can't go on, a new one takes its place");
-            let next = self.source.live(Some(self.live));
+            let next = self.source.live(Some(&self.live));
             let next = next.map_err(|error| OutputError::Fatal(error.to_string()))?;
-            let broken = std::mem::replace(self.live, next);
+            let broken = std::mem::replace(&mut self.live, next);
             tokio::task::spawn_blocking(move || drop(broken));
         }
         self.counts.waiting.add(events);
-        let _waiting = Waiting(self.counts, events);
+        let _waiting = Waiting(Arc::clone(&self.counts), events);
         tokio::time::sleep(wait).await;
         self.look_at_topics(again).await;
         self.counts.retries.add(events);
@@ -261,7 +266,7 @@ impl<'d> Delivery<'d> {
         topics.dedup();
         let topics: Vec<String> = topics.into_iter().take(LOOKS_MAX).map(str::to_owned).collect();
         if !topics.is_empty() {
-            let live = Arc::clone(self.live);
+            let live = Arc::clone(&self.live);
             let looks = move || topics.iter().for_each(|topic| live.look_at(topic));
             let _ = tokio::task::spawn_blocking(looks).await;
         }
@@ -269,9 +274,9 @@ impl<'d> Delivery<'d> {
 }
 
 /// Events that wait, as long as they do.
-struct Waiting<'c>(&'c Counts, u64);
+struct Waiting(Arc<Counts>, u64);
 
-impl Drop for Waiting<'_> {
+impl Drop for Waiting {
     fn drop(&mut self) {
         self.0.waiting.subtract(self.1);
     }

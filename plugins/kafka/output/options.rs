@@ -41,9 +41,10 @@ pub(crate) struct KafkaOutputOptions {
     /// are in sync. With `all` a second sending is recognised by the broker, so there are no duplicates from it.
     #[option(default = "1")]
     pub(crate) acks: Acks,
-    /// Most bytes in a batch of one partition.
-    #[option(default = 16384)]
-    pub(crate) batch_size: u64,
+    /// Most bytes in a batch of one partition. Absent, a batch takes what has come within `linger_ms`, up to a megabyte: each is a
+    /// request of its own here.
+    #[option(default_text = "16384")]
+    pub(crate) batch_size: Option<u64>,
     /// Most bytes that wait to be sent.
     #[option(default = 33554432)]
     pub(crate) buffer_memory: u64,

@@ -9,6 +9,8 @@ use super::partitioner::Spreading;
 use super::transaction::TRANSACTION_MS;
 use crate::client;
 
+/// Most bytes of a batch where `batch_size` does not say it: librdkafka's default.
+const BATCH_BYTES: u64 = 1_000_000;
 /// Java's `delivery.timeout.ms`: for how long an event is sent again where `retries` sets an end to it.
 const DELIVERY_TIMEOUT_MS: u64 = 120_000;
 /// The longest wait between two attempts of librdkafka, where `retry_backoff_ms` is not longer; its default.
@@ -35,7 +37,7 @@ pub(super) fn settings(
         config.set(name, value.to_string());
     };
     let (linger, request_timeout) = (options.linger_ms, options.connection.request_timeout_ms);
-    set("batch.size", options.batch_size.max(1));
+    set("batch.size", options.batch_size.unwrap_or(BATCH_BYTES).max(1));
     set("linger.ms", linger);
     set("message.max.bytes", options.max_request_size);
     set("queue.buffering.max.kbytes", options.buffer_memory.div_ceil(1024));
@@ -90,7 +92,7 @@ pub(super) fn settings(
 fn check_ranges(options: &KafkaOutputOptions, cx: &mut BuildContext<'_>) -> BuildResult<()> {
     let connection = &options.connection;
     let checked = [
-        ("batch_size", options.batch_size, 0, 2_147_483_647),
+        ("batch_size", options.batch_size.unwrap_or(BATCH_BYTES), 0, 2_147_483_647),
         ("buffer_memory", options.buffer_memory, 1, 2_147_483_647 * 1024),
         ("linger_ms", options.linger_ms, 0, LINGER_MAX_MS),
         ("max_request_size", options.max_request_size, 1000, 1_000_000_000),

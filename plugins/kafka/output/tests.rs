@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ferrostash_conf::PluginKind;
 use ferrostash_plugin::testing::{Harness, OutputHarness, event};
-use ferrostash_plugin::{OutputBatch, OutputError};
+use ferrostash_plugin::{AckTracker, OutputBatch};
 use rdkafka::ClientConfig;
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -98,9 +98,16 @@ fn messages(output: &OutputHarness, messages: &[&str]) -> OutputBatch {
     output.batch(messages.iter().map(|text| event(&format!(r#"{{"message":"{text}"}}"#))).collect())
 }
 
+/// Writes, and waits until all is answered.
 async fn write(output: &mut OutputHarness, batches: &[OutputBatch]) {
-    let write = output.output.write(batches, &output.context);
-    tokio::time::timeout(PATIENCE, write).await.expect("it takes too long").unwrap();
+    let answered = counted(output, &["batches"]) + batches.len() as u64;
+    output.output.write(batches, &output.context).await.unwrap();
+    let answers = async {
+        while counted(output, &["batches"]) < answered {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, answers).await.expect("it takes too long");
 }
 
 fn letters(output: &OutputHarness) -> Vec<(String, String)> {
@@ -363,18 +370,17 @@ async fn at_the_end_of_the_grace_time_nothing_is_sent_any_more() {
     let batches = [messages(&output, &["1"])];
     write(&mut output, &batches).await;
     brokers.0.broker_down(-1).unwrap();
-    let shutdown = output.context.shutdown.clone();
-    let batches = [messages(&output, &["2"])];
-    let writing = output.output.write(&batches, &output.context);
-    let abandoning = async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        shutdown.abandon();
-    };
-    let both = async { tokio::join!(writing, abandoning).0 };
-    let result = tokio::time::timeout(Duration::from_secs(1), both).await.expect("it takes too long");
-    assert!(matches!(result, Err(OutputError::Abandoned)), "{result:?}");
+    let mut tracker = AckTracker::new(1);
+    let acks = vec![tracker.issue(()).await];
+    let batches = [output.batch_of(vec![event(r#"{"message":"2"}"#)], acks)];
+    output.output.write(&batches, &output.context).await.unwrap();
+    drop(batches);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    output.context.shutdown.abandon();
+    let close = output.output.close(&output.context);
+    tokio::time::timeout(Duration::from_secs(1), close).await.expect("it takes too long");
+    assert!(tracker.settled().is_none() && tracker.is_abandoned());
     brokers.0.broker_up(-1).unwrap();
-    output.output.close(&output.context).await;
     assert_eq!(brokers.values(), ["1"]);
 }
 
@@ -433,8 +439,8 @@ fn what_cannot_be_is_refused_at_the_option() {
         ("topic_id => logs request_timeout_ms => 1000000", "`request_timeout_ms` must be from 10 to 300000"),
         ("topic_id => 'a b'", "`topic_id`: \"a b\" can't be the name of a topic"),
         (
-            "topic_id => logs transactional_id => mine",
-            "`transactional_id`: writing in transactions is not built yet",
+            "topic_id => logs transactional_id => mine retries => 3",
+            "`transactional_id` must not be empty, and `retries` has no meaning beside it",
         ),
         ("codec => plain", "topic_id"),
     ] {
