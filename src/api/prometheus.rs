@@ -280,7 +280,10 @@ impl Families {
 
 /// The tables of plugins: a family for each number, labelled as the rows are.
 #[derive(Default)]
-struct Tables(BTreeMap<(String, Vec<&'static str>), Vec<(Vec<String>, i64)>>);
+struct Tables(BTreeMap<TableFamily, Vec<(Vec<String>, i64)>>);
+
+/// The name of a family, and the labels that its rows have beside the plugin's.
+type TableFamily = (String, Vec<&'static str>);
 
 impl Tables {
     fn add(&mut self, plugin: &[&str; 4], table: &MetricTable) {

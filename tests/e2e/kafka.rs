@@ -199,6 +199,57 @@ fn brokers_are_restarted_and_killed() {
     nothing_is_lost(&account, repeated_max(2));
 }
 
+/// With `transactional_id`, events and offsets go together: what a killed process had written and not committed is not there.
+#[test]
+#[ignore = "needs java and maven: cargo test --test e2e -- --ignored"]
+fn a_copy_of_a_topic_is_exact_whenever_its_process_is_killed() {
+    const KILLS: usize = 3;
+    let turn = Turn::take();
+    let kafka = turn.kafka();
+    kafka.create_topic("original", 6).unwrap();
+    kafka.create_topic("copy", 3).unwrap();
+    let pipeline = format!(
+        r#"
+        input {{ kafka {{
+            bootstrap_servers => "{servers}" topics => ["original"] group_id => "copier" codec => "json"
+            auto_offset_reset => "earliest" group_instance_id => "${{HOSTNAME}}" session_timeout_ms => 6000
+            isolation_level => "read_committed"
+        }} }}
+        output {{ kafka {{
+            bootstrap_servers => "{servers}" topic_id => "copy" codec => "json" transactional_id => "copier"
+        }} }}"#,
+        servers = kafka.address().unwrap()
+    );
+    let plan = Plan {
+        program: PathBuf::from(env!("CARGO_BIN_EXE_ferrostash")),
+        arguments: vec!["-e".to_owned(), pipeline],
+        environment: Vec::new(),
+    };
+    let copier = || {
+        let mut member = Member::start(&plan, "copier").unwrap();
+        member.wait_until_up().unwrap();
+        let copies = || Ok(member.events_out().ok().filter(|events| *events > 0));
+        ferrostash_tier::wait("copies", REST_TIME_MAX, copies)
+            .unwrap_or_else(|_| panic!("{}", member.said()));
+        member
+    };
+    let producer = Producer::start(kafka, "original", Pace::of(RATE)).unwrap();
+    for kill in 0..KILLS {
+        let member = copier();
+        std::thread::sleep(Duration::from_millis(300 + 170 * kill as u64));
+        member.kill().unwrap();
+    }
+    let member = copier();
+    let produced = producer.finish().unwrap();
+    let committed = kafka.wait_for_commits("copier", "original", REST_TIME_MAX);
+    committed.unwrap_or_else(|error| panic!("{error:#}\n{}", member.said()));
+    member.stop().unwrap();
+    let mut numbers = kafka.numbers("copy").unwrap();
+    numbers.sort_unstable();
+    assert!(produced.events > RATE, "too little to say anything: {}", produced.events);
+    assert!(numbers.iter().copied().eq(0..produced.events), "{} of {}", numbers.len(), produced.events);
+}
+
 /// conf/kafka-tier.conf with a real Elasticsearch, as `cargo xtask tier` and docker-compose.yml run it.
 #[test]
 #[ignore = "needs java and maven: cargo test --test e2e -- --ignored"]

@@ -6,6 +6,7 @@
 mod compare;
 mod feed;
 mod generate;
+mod kafka;
 mod latency;
 mod output;
 mod process;
@@ -25,7 +26,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 300_000)]
     events: usize,
     /// Only these workloads, with commas between: json, apache, pass, tcp, conditions, elasticsearch, split, start,
-    /// latency.
+    /// latency, kafka.
     #[arg(long, value_delimiter = ',')]
     workloads: Vec<String>,
     /// Events per second under which latency is measured.
@@ -43,6 +44,8 @@ pub(crate) struct Arguments {
 const START: &str = "start";
 /// The measurement of single events: alone, and at `--rate`.
 const LATENCY: &str = "latency";
+/// The pipelines behind a real Kafka, which is started for them: only when asked for by name.
+const KAFKA: &str = "kafka";
 
 /// Runs what `arguments` say.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -57,6 +60,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         bail!("--events and --rounds start at 1");
     }
     let (workloads, start, latency) = chosen(&arguments.workloads)?;
+    if arguments.workloads.iter().any(|name| name == KAFKA) {
+        kafka::print(&programs, arguments.events, arguments.rounds)?;
+    }
     for workload in workloads {
         compare::compare(workload, &programs, arguments.events, arguments.rounds)?;
     }
@@ -77,7 +83,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 
 /// The workloads with these names, or all, and whether the start and the latency are measured.
 fn chosen(names: &[String]) -> Result<(Vec<&'static Workload>, bool, bool)> {
-    let known = || WORKLOADS.iter().map(|workload| workload.name).chain([START, LATENCY]);
+    let known = || WORKLOADS.iter().map(|workload| workload.name).chain([START, LATENCY, KAFKA]);
     if let Some(unknown) = names.iter().find(|name| known().all(|known| known != name.as_str())) {
         bail!("no workload is called {unknown}; there are {}", known().collect::<Vec<_>>().join(", "));
     }

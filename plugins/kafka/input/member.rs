@@ -448,6 +448,8 @@ impl Member {
             let (topic, number) = (element.topic(), element.partition());
             let source = cluster.as_deref().map(|cluster| source(cluster, topic, number));
             let mut partition = Partition::new(Place { topic: topic.into(), partition: number, source });
+            // The library remembers the pause of a partition that we had before: it is resumed below.
+            partition.is_paused = true;
             if let Some(offset) = begun.get(&(topic.to_owned(), number)) {
                 partition.begin_at(*offset);
             }

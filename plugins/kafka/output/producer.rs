@@ -124,12 +124,18 @@ impl Live {
         }
     }
 
-    /// Opens a transaction; the first time, those of an earlier process with the same id are ended. Blocks.
-    pub(super) fn begin_transaction(&self, wait_max: Duration) -> KafkaResult<()> {
+    /// Makes itself known; transactions of an earlier process with the same id end with that. Blocks.
+    pub(super) fn introduce(&self, wait_max: Duration) -> KafkaResult<()> {
         if !self.has_transactions.load(Ordering::Acquire) {
             self.producer.init_transactions(wait_max)?;
             self.has_transactions.store(true, Ordering::Release);
         }
+        Ok(())
+    }
+
+    /// Opens a transaction. Blocks.
+    pub(super) fn begin_transaction(&self, wait_max: Duration) -> KafkaResult<()> {
+        self.introduce(wait_max)?;
         self.producer.begin_transaction()
     }
 

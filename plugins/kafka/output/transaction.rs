@@ -131,6 +131,31 @@ impl Transactions {
         open.live = None;
     }
 
+    /// Ends what an earlier process with the same id left open: members wait for the offsets in it before they read anything.
+    /// Says whether that was possible.
+    async fn introduce(&self) -> bool {
+        let mut open = self.open.lock().await;
+        let live = match open.live.clone() {
+            Some(live) => live,
+            None => match self.source.live(None) {
+                Ok(live) => Arc::clone(open.live.insert(live)),
+                Err(_) => return false,
+            },
+        };
+        match tokio::task::spawn_blocking(move || live.introduce(BROKERS_MAX)).await {
+            Ok(Ok(())) => true,
+            Ok(Err(error)) => {
+                tracing::warn!(
+                    limited = true,
+                    reason = said(&error),
+                    "Kafka does not take transactions yet."
+                );
+                false
+            }
+            Err(_) => false,
+        }
+    }
+
     /// Opens a transaction, unless one is open.
     async fn begin(&self, open: &mut Open) -> Result<(), OutputError> {
         if open.since.is_some() {
@@ -348,6 +373,11 @@ pub(super) fn said(error: &KafkaError) -> String {
 async fn commit_regularly(transactions: Weak<Transactions>) {
     loop {
         let Some(strong) = transactions.upgrade() else { return };
+        if !strong.introduce().await {
+            drop(strong);
+            tokio::time::sleep(OFFSETS_EVERY).await;
+            continue;
+        }
         // The last instance of the output must not have to wait for this one.
         let written = tokio::time::timeout(OFFSETS_EVERY, strong.written.notified()).await;
         let is_due = written.is_ok() || strong.open.lock().await.links.iter().any(Joined::has_news);

@@ -51,14 +51,14 @@ pub(super) fn compare(workload: &Workload, programs: &[PathBuf], events: usize, 
 
 /// The middle, the least and the greatest of some figures.
 #[derive(Debug, PartialEq)]
-struct Spread {
-    median: f64,
+pub(super) struct Spread {
+    pub(super) median: f64,
     least: f64,
     greatest: f64,
 }
 
 impl Spread {
-    fn of(figures: impl Iterator<Item = f64>) -> Spread {
+    pub(super) fn of(figures: impl Iterator<Item = f64>) -> Spread {
         let mut figures: Vec<f64> = figures.collect();
         figures.sort_by(f64::total_cmp);
         let at = |place: usize| figures.get(place).copied().unwrap_or(f64::NAN);

@@ -58,7 +58,7 @@ pub(crate) struct Places<'a> {
 const READ_JSON: &str = r#"
   json { source => "message" }"#;
 /// What is done to a JSON log line.
-const TIDY: &str = r#"
+pub(crate) const TIDY: &str = r#"
   mutate {
     rename => { "logger" => "log_name" }
     add_field => { "env" => "prod" }

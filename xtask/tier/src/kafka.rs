@@ -1,5 +1,6 @@
 //! A real Kafka of one or several brokers.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
@@ -7,10 +8,11 @@ use futures::executor::block_on;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rdkafka::error::KafkaError;
+use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
 
 use crate::service::Service;
-use crate::wait;
+use crate::{http, wait};
 
 /// How long a broker may take to answer.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
@@ -110,6 +112,21 @@ impl Kafka {
         usize::try_from(leader).ok().filter(|id| *id > 0).context("it has no leader")
     }
 
+    /// How many messages a topic has, those of transactions included that are not committed.
+    ///
+    /// # Errors
+    /// The cluster does not answer.
+    pub fn written(&self, topic: &str) -> Result<u64> {
+        let consumer: BaseConsumer = self.client()?.create()?;
+        let metadata = consumer.fetch_metadata(Some(topic), ANSWER_TIME_MAX)?;
+        let found = metadata.topics().first().context("no such topic")?;
+        let ends = found.partitions().iter().map(|partition| {
+            let (first, end) = consumer.fetch_watermarks(topic, partition.id(), ANSWER_TIME_MAX)?;
+            Ok(u64::try_from(end - first)?)
+        });
+        ends.sum()
+    }
+
     /// How far a group is behind in a topic.
     ///
     /// # Errors
@@ -131,6 +148,36 @@ impl Kafka {
             }
         }
         Ok(lag)
+    }
+
+    /// The field `n` of all that a topic has, as those see it who read what is committed.
+    ///
+    /// # Errors
+    /// The cluster does not answer, or a message has no such number.
+    pub fn numbers(&self, topic: &str) -> Result<Vec<u64>> {
+        let mut config = self.client()?;
+        config.set("group.id", "reader").set("isolation.level", "read_committed");
+        let consumer: BaseConsumer = config.set("enable.partition.eof", "true").create()?;
+        let metadata = consumer.fetch_metadata(Some(topic), ANSWER_TIME_MAX)?;
+        let partitions = metadata.topics().first().context("no such topic")?.partitions();
+        let mut open: BTreeSet<i32> = partitions.iter().map(|partition| partition.id()).collect();
+        let mut list = TopicPartitionList::new();
+        for partition in &open {
+            list.add_partition_offset(topic, *partition, Offset::Beginning)?;
+        }
+        consumer.assign(&list)?;
+        let mut numbers = Vec::new();
+        while !open.is_empty() {
+            match consumer.poll(ANSWER_TIME_MAX).with_context(|| format!("{topic} has no end"))? {
+                Ok(message) => {
+                    let value = serde_json::from_slice(message.payload().unwrap_or_default())?;
+                    numbers.push(http::number(&value, "/n")?);
+                }
+                Err(KafkaError::PartitionEOF(partition)) => drop(open.remove(&partition)),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(numbers)
     }
 
     /// Waits until a group has committed all that a topic has.
