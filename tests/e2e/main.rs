@@ -19,6 +19,7 @@ mod delivery;
 #[allow(dead_code, reason = "what the tests of the executable alone need")]
 mod harness;
 mod kafka;
+mod kafka_access;
 mod mdaemon;
 mod pipeline;
 mod service;
