@@ -7,6 +7,9 @@
 #   docker run --rm -p 9600:9600 -v ./my-pipeline:/usr/share/logstash/pipeline:ro ferrostash
 
 FROM rust:1.95-slim-bookworm AS build
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends build-essential perl \
+    && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
 # Downloads and build results stay in the builder's cache: an edit compiles what changed, as on a developer's machine.

@@ -29,7 +29,7 @@ pub(crate) fn config(options: &ConnectionOptions) -> ClientConfig {
         .set("socket.send.buffer.bytes", buffer_size(options.send_buffer_bytes))
         .set("reconnect.backoff.ms", options.reconnect_backoff_ms.to_string())
         .set("reconnect.backoff.max.ms", options.reconnect_backoff_max_ms.to_string())
-        .set("retry.backoff.ms", options.retry_backoff_ms.to_string())
+        .set("retry.backoff.ms", options.retry_backoff_ms.max(1).to_string())
         .set("log_level", "6")
         .set_log_level(RDKafkaLogLevel::Info);
     config

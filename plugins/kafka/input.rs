@@ -55,6 +55,9 @@ const CHUNKS_HANDED_MAX: usize = 2;
 /// How soon a registry that does not answer is asked again, at first and in the end.
 const REGISTRY_AGAIN: Duration = Duration::from_millis(200);
 const REGISTRY_AGAIN_MAX: Duration = Duration::from_secs(10);
+/// After how much silence a codec that joins messages gives what it keeps, unless it says so itself: its messages can't be committed
+/// before.
+const IDLE_FLUSH: Duration = Duration::from_secs(1);
 /// Chunks of which a codec that joins messages may keep a part.
 const CHUNKS_KEPT_MAX: usize = 256;
 
@@ -232,7 +235,7 @@ impl Way<'_> {
         handed: &mut mpsc::Receiver<Handed>,
         reading: &Reading,
     ) -> Result<(), QueueClosed> {
-        let idle = reading.stateful.as_ref().and_then(Stateful::idle_flush).unwrap_or(Duration::MAX);
+        let idle = reading.stateful.as_ref().and_then(Stateful::idle_flush).unwrap_or(IDLE_FLUSH);
         loop {
             let next = match self.kept.is_empty() {
                 true => handed.recv().await,
@@ -255,11 +258,10 @@ impl Way<'_> {
             match &reading.stateful {
                 Some(stateful) => self.push_joined(lines, acks, stateful).await?,
                 None if self.commits_early => {
-                    let result = self.cx.push_lines(lines, None).await;
-                    if result.is_err() {
-                        acks.iter().for_each(Ack::abandon);
-                    }
-                    result?;
+                    // Given up with `self`, should the push never end.
+                    self.kept = acks;
+                    self.cx.push_lines(lines, None).await?;
+                    self.kept.clear();
                 }
                 None => self.cx.push_lines(lines, acks).await?,
             }
@@ -313,19 +315,20 @@ impl Way<'_> {
     }
 
     async fn push_made(&mut self, events: Vec<Event>, stateful: &Stateful) -> Result<(), QueueClosed> {
-        let acks = match stateful.keeps_something() {
+        let keeps_something = stateful.keeps_something();
+        if self.commits_early {
+            self.cx.push_chunk(Chunk::new(events, Vec::new())).await?;
+            if !keeps_something {
+                self.kept.clear();
+            }
+            return Ok(());
+        }
+        let acks = match keeps_something {
             // The rest of the last event may be anybody's.
             true => self.kept.clone(),
             false => std::mem::take(&mut self.kept),
         };
-        if !self.commits_early {
-            return self.cx.push_chunk(Chunk::new(events, acks)).await;
-        }
-        let result = self.cx.push_chunk(Chunk::new(events, Vec::new())).await;
-        if result.is_err() {
-            acks.iter().for_each(Ack::abandon);
-        }
-        result
+        self.cx.push_chunk(Chunk::new(events, acks)).await
     }
 }
 

@@ -30,14 +30,15 @@ struct State {
     /// Whether a commit of the member's own is on its way.
     is_committing: bool,
     partitions: BTreeMap<(Arc<str>, i32), Progress>,
+    /// The number of the last reading of a partition that began; none is used twice.
+    last_epoch: u64,
 }
 
 /// What was handed over of a partition.
-#[derive(Default)]
 struct Progress {
     /// Behind the last message.
     position: i64,
-    /// How often the partition was read again from an earlier offset.
+    /// Which reading of the partition it is: a new one begins with each assignment, and when it is read again.
     epoch: u64,
     /// Something was given up: it is going to be read again.
     is_broken: bool,
@@ -48,6 +49,13 @@ pub(crate) struct Note {
     pub(crate) link: Arc<Link>,
     partition: (Arc<str>, i32),
     epoch: u64,
+}
+
+impl Note {
+    /// Whether the member has the partition no more, or reads it anew: its offset is no part of any transaction.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.link.state().partitions.get(&self.partition).is_none_or(|progress| progress.epoch != self.epoch)
+    }
 }
 
 impl AckNote for Note {
@@ -100,9 +108,13 @@ impl Link {
         let notes: Vec<_> = chunks
             .map(|(topic, number, next)| {
                 let partition = (Arc::clone(topic), number);
-                let progress = state.partitions.entry(partition.clone()).or_default();
+                let epoch = state.last_epoch + 1;
+                let new = || Progress { position: next, epoch, is_broken: false };
+                let progress = state.partitions.entry(partition.clone()).or_insert_with(new);
                 progress.position = next;
-                Arc::new(Note { link: Arc::clone(self), partition, epoch: progress.epoch })
+                let epoch = progress.epoch;
+                state.last_epoch = state.last_epoch.max(epoch);
+                Arc::new(Note { link: Arc::clone(self), partition, epoch })
             })
             .collect();
         state.chunks += notes.len();
@@ -117,8 +129,9 @@ impl Link {
             state.partitions.remove(&key);
             return;
         };
-        let progress = state.partitions.entry(key).or_default();
-        *progress = Progress { position, epoch: progress.epoch + 1, is_broken: false };
+        state.last_epoch += 1;
+        let epoch = state.last_epoch;
+        state.partitions.insert(key, Progress { position, epoch, is_broken: false });
     }
 
     /// Whether the member has ended.
@@ -180,18 +193,9 @@ impl Joined {
         state.partitions.iter().any(|(key, progress)| self.committed.get(key) != Some(&progress.position))
     }
 
-    /// The offsets behind everything that was handed over, and which group they are of.
-    pub(crate) fn offsets(&self) -> Offsets {
-        let mut list = TopicPartitionList::new();
-        for (key, progress) in &self.link.state().partitions {
-            if self.committed.get(key) != Some(&progress.position) {
-                let (topic, partition) = key;
-                // Only an offset below zero is refused.
-                let _ = list.add_partition_offset(topic, *partition, Offset::Offset(progress.position));
-            }
-        }
-        let consumer = self.link.consumer.upgrade();
-        Offsets { list, group: consumer.and_then(|consumer| consumer.group_metadata()) }
+    /// What [`View::offsets`] needs.
+    pub(crate) fn view(&self) -> View {
+        View { link: Arc::clone(&self.link), committed: self.committed.clone() }
     }
 
     /// The transaction with these offsets is committed.
@@ -204,6 +208,28 @@ impl Joined {
         // What the member does not have any more may come back with another offset.
         let state = self.link.state();
         self.committed.retain(|key, _| state.partitions.contains_key(key));
+    }
+}
+
+/// A link as it was at the end of a transaction.
+pub(crate) struct View {
+    link: Arc<Link>,
+    committed: BTreeMap<(Arc<str>, i32), i64>,
+}
+
+impl View {
+    /// The offsets behind everything that was handed over, and which group they are of. May block.
+    pub(crate) fn offsets(self) -> Offsets {
+        let mut list = TopicPartitionList::new();
+        for (key, progress) in &self.link.state().partitions {
+            if self.committed.get(key) != Some(&progress.position) {
+                let (topic, partition) = key;
+                // Only an offset below zero is refused.
+                let _ = list.add_partition_offset(topic, *partition, Offset::Offset(progress.position));
+            }
+        }
+        let consumer = self.link.consumer.upgrade();
+        Offsets { list, group: consumer.and_then(|consumer| consumer.group_metadata()) }
     }
 }
 

@@ -32,7 +32,8 @@ use ferrostash_plugin::{
     OutputError, OutputPlugin, PluginDef, Share, Shutdown, StartError, output,
 };
 use futures::future::BoxFuture;
-use tokio::task::JoinSet;
+use tokio::sync::Mutex;
+use tokio::task::{JoinError, JoinSet};
 use tracing::Instrument as _;
 
 use crate::client::options::DnsLookup;
@@ -64,6 +65,8 @@ struct Kafka {
     live: Option<Arc<Live>>,
     /// What this instance has under way.
     deliveries: JoinSet<()>,
+    /// Held by the delivery that hands its events over.
+    turn: Arc<Mutex<()>>,
 }
 
 impl Clone for Kafka {
@@ -79,6 +82,7 @@ impl Clone for Kafka {
             transactions: self.transactions.clone(),
             live: None,
             deliveries: JoinSet::new(),
+            turn: Arc::default(),
         }
     }
 }
@@ -120,6 +124,7 @@ impl OutputPlugin for Kafka {
             buffers: Buffers::default(),
             live: None,
             deliveries: JoinSet::new(),
+            turn: Arc::default(),
         })
     }
 
@@ -133,15 +138,21 @@ impl OutputPlugin for Kafka {
 async fn deliver(mut delivery: Delivery, shares: Vec<Share>, shutdown: Shutdown) {
     tokio::select! {
         biased;
-        result = delivery.all() => match result {
-            Ok(()) => return shares.into_iter().for_each(Share::settle),
-            Err(error) => tracing::error!(%error, "Events can't be delivered, and are given up."),
-        },
+        () = delivery.all() => return shares.into_iter().for_each(Share::settle),
         () = shutdown.abandoned() => {}
     }
     // Nothing is sent once the output has given up.
     let live = Arc::clone(delivery.live());
     let _ = tokio::task::spawn_blocking(move || live.purge()).await;
+}
+
+/// A panic of a delivery is one of the output.
+fn panic_too(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        std::panic::resume_unwind(error.into_panic());
+    }
 }
 
 impl Output for Kafka {
@@ -173,16 +184,25 @@ impl Output for Kafka {
             }
             let live = self.source.live(None).map_err(|error| OutputError::Fatal(error.to_string()))?;
             self.live = Some(Arc::clone(&live));
-            while self.deliveries.try_join_next().is_some() {}
+            while let Some(ended) = self.deliveries.try_join_next() {
+                panic_too(ended);
+            }
             if self.deliveries.len() >= DELIVERIES_MAX {
                 tokio::select! {
                     biased;
-                    _ = self.deliveries.join_next() => {}
+                    ended = self.deliveries.join_next() => ended.into_iter().for_each(panic_too),
                     () = cx.shutdown.abandoned() => return Err(OutputError::Abandoned),
                 }
             }
+            // What was written before is handed over before.
+            let turn = tokio::select! {
+                biased;
+                turn = Arc::clone(&self.turn).lock_owned() => turn,
+                () = cx.shutdown.abandoned() => return Err(OutputError::Abandoned),
+            };
             let (source, counts) = (Arc::clone(&self.source), Arc::clone(&self.counts));
             let delivery = Delivery::new(batches.to_vec(), source, live, self.rules, counts, cx.clone());
+            let delivery = delivery.taking_turn(turn);
             let shares = batches.iter().map(OutputBatch::share).collect();
             self.deliveries.spawn(deliver(delivery, shares, cx.shutdown.clone()).in_current_span());
             Ok(())
@@ -200,7 +220,11 @@ impl Output for Kafka {
                 }
             }
             // Each ends with the grace time at the latest.
-            while self.deliveries.join_next().await.is_some() {}
+            while let Some(ended) = self.deliveries.join_next().await {
+                if let Err(error) = ended {
+                    tracing::error!(%error, "A delivery ended, its events are given up.");
+                }
+            }
             let live = self.live.take();
             let _ = tokio::task::spawn_blocking(move || drop(live)).await;
         })

@@ -115,6 +115,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     println!("produced {} events in {:.1} s", produced.events, start.elapsed().as_secs_f64());
     let committed = kafka.wait_for_commits(GROUP, TOPIC, CATCH_UP_TIME_MAX);
     println!("all committed after {:.1} s", start.elapsed().as_secs_f64());
+    // One that somebody killed has nothing more to tell.
+    members.retain_mut(|member| member.check().map_err(|error| println!("{error:#}")).is_ok());
     for member in &members {
         let (cpu, memory) = (member.cpu_time()?.as_secs_f64(), member.peak_bytes()? as f64 / 1e6);
         println!("{:<14} {cpu:.2} s of CPU time, {memory:.0} MB at most", member.name());

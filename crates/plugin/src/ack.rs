@@ -53,7 +53,12 @@ impl std::fmt::Debug for Share {
 impl Ack {
     /// Says that an event of the chunk was given up; the worst outcome wins.
     pub fn abandon(&self) {
-        self.0.abandoned.store(true, Ordering::Relaxed);
+        self.0.abandoned.store(true, Ordering::Release);
+    }
+
+    /// Whether an event of the chunk was given up.
+    pub fn is_abandoned(&self) -> bool {
+        self.0.abandoned.load(Ordering::Acquire)
     }
 
     /// What the input tied to the chunk.

@@ -362,10 +362,20 @@ impl Member {
         self.poll_without_messages(Duration::ZERO);
     }
 
-    fn poll_without_messages(&self, wait: Duration) {
-        if let Some(Err(error)) = self.with.consumer.poll(wait) {
-            // What is fatal shows again.
-            let _ = self.report(&error);
+    fn poll_without_messages(&mut self, wait: Duration) {
+        let consumer = Arc::clone(&self.with.consumer);
+        match consumer.poll(wait) {
+            None => {}
+            // One that was on its way before the pause is read again.
+            Some(Ok(message)) => {
+                if let Some(partition) = self.partitions.find_mut(message.topic(), message.partition()) {
+                    partition.again_from(message.offset(), Instant::now());
+                }
+            }
+            Some(Err(error)) => {
+                // What is fatal shows again.
+                let _ = self.report(&error);
+            }
         }
     }
 
@@ -448,10 +458,11 @@ impl Member {
             let (topic, number) = (element.topic(), element.partition());
             let source = cluster.as_deref().map(|cluster| source(cluster, topic, number));
             let mut partition = Partition::new(Place { topic: topic.into(), partition: number, source });
-            // The library remembers the pause of a partition that we had before: it is resumed below.
-            partition.is_paused = true;
+            // The library remembers the pause of a partition that we had before: what is wanted now is said below.
+            partition.is_paused = !self.is_stalled;
             if let Some(offset) = begun.get(&(topic.to_owned(), number)) {
                 partition.begin_at(*offset);
+                self.link.reset(partition.topic(), number, Some(*offset));
             }
             self.partitions.insert(partition);
         }
@@ -467,6 +478,9 @@ impl Member {
     fn let_go(&mut self, partitions: TopicPartitionList, are_lost: bool) {
         let now = Instant::now();
         tracing::info!(partitions = partitions.count(), are_lost, "The group wants partitions back.");
+        let elements = partitions.elements();
+        let slots = elements.iter().filter_map(|e| self.partitions.slot(e.topic(), e.partition()));
+        self.drop_taken_of(&slots.collect::<Vec<_>>());
         for element in partitions.elements() {
             if let Some(partition) = self.partitions.find_mut(element.topic(), element.partition()) {
                 partition.is_leaving = true;
@@ -539,6 +553,8 @@ impl Member {
             return;
         }
         self.records.clear();
+        self.held_since = None;
+        self.is_stalled = self.waiting.is_some();
         for Taken { slot, first, .. } in std::mem::take(&mut self.taken) {
             let Some(partition) = self.partitions.get_mut(slot).filter(|_| !slots.contains(&slot)) else {
                 continue;
@@ -640,8 +656,8 @@ impl Member {
         while Instant::now() < deadline && !self.with.sender.is_closed() {
             if self.waiting.is_some() {
                 self.wait_for_room();
-                self.is_stalled = true;
             }
+            self.is_stalled = true;
             self.poll_without_messages(LOOK_EVERY_LEAVING);
             self.look_after();
             if self.waiting.is_none() && self.partitions.iter().all(|p| p.in_flight() == 0 || !p.is_open()) {

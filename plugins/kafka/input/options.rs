@@ -8,7 +8,8 @@ use crate::client::options::{ConnectionOptions, SecurityOptions};
 /// Reads topics of Kafka, as a member of a consumer group.
 ///
 /// The members of a group share the partitions among them: as many processes as there are partitions can read a topic
-/// together, and when one ends the others take over what it had. See [scaling](../../scaling.md).
+/// together, and when one ends the others take over what it had. See [scaling](../../scaling.md), and [what the options are to
+/// librdkafka](../../kafka-options.md).
 ///
 /// ```conf
 /// input {
@@ -74,7 +75,8 @@ pub(crate) struct KafkaInputOptions {
     pub(crate) decorate_events: Decoration,
     /// Whether topics of Kafka's own are left out of `topics_pattern`; they are unless this is `false`.
     pub(crate) exclude_internal_topics: Option<Spanned<String>>,
-    /// Most bytes that a broker answers with.
+    /// Most bytes that a broker answers with; never more than half of what the consumer may hold (32 MiB, or its share of
+    /// `memory.max_bytes`).
     #[option(default = 52428800)]
     pub(crate) fetch_max_bytes: u64,
     /// Milliseconds that a broker waits for `fetch_min_bytes`.

@@ -106,7 +106,7 @@ impl Partition {
         if self.tracker.undecided() > 0 && (self.waits_for_all || now < self.abandoned_at? + UNDECIDED_MAX) {
             return None;
         }
-        self.rewind_at = None;
+        (self.rewind_at, self.abandoned_at) = (None, None);
         // What is still on its way belongs to the old tracker, and nobody hears of it any more.
         self.tracker = AckTracker::new(CHUNKS_IN_FLIGHT_MAX);
         self.position = self.settled;

@@ -225,6 +225,14 @@ pub(crate) fn consumer_config(
         }
     }
     set_memory(&mut config, options, FETCHED_BYTES_MAX);
+    // The library finds these only when it starts.
+    let connection = &options.connection;
+    if connection.reconnect_backoff_ms > connection.reconnect_backoff_max_ms {
+        return Err(cx.refuse("`reconnect_backoff_ms` is larger than `reconnect_backoff_max_ms`"));
+    }
+    if options.max_poll_interval_ms < options.session_timeout_ms {
+        return Err(cx.refuse("`max_poll_interval_ms` is less than `session_timeout_ms`"));
+    }
     Ok(config)
 }
 

@@ -233,6 +233,7 @@ fn options_that_cannot_be() {
         ("topics_pattern => '('", "`topics_pattern` is no regular expression"),
         ("consumer_threads => 0", "`consumer_threads` must be between"),
         ("fetch_min_bytes => 0", "fetch.min.bytes"),
+        ("max_poll_interval_ms => 5000", "`max_poll_interval_ms` is less than `session_timeout_ms`"),
     ] {
         let refused = refusal(text);
         assert!(refused.contains(reason), "{text}: {refused}");

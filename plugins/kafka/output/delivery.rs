@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ferrostash_plugin::{Backoff, OutputBatch, OutputContext, OutputError};
+use ferrostash_plugin::{Backoff, OutputBatch, OutputContext};
 use rdkafka::error::RDKafkaErrorCode;
+use tokio::sync::OwnedMutexGuard;
 
 use super::counts::Counts;
 use super::fate::{self, Fate};
@@ -15,6 +16,8 @@ use super::records::{Parts, Payload};
 const TURN: usize = 500;
 /// How long to wait for room in the producer's buffer before looking again.
 pub(super) const ROOM_WAIT: Duration = Duration::from_millis(5);
+/// How long an event that is to be sent apart waits for all others to be answered.
+const APART_MAX: Duration = Duration::from_secs(5);
 /// Topics that are looked up again at a time.
 const LOOKS_MAX: usize = 10;
 
@@ -55,6 +58,8 @@ pub(super) struct Delivery {
     rules: Rules,
     counts: Arc<Counts>,
     cx: OutputContext,
+    /// Held until its events were handed over for the first time.
+    turn: Option<OwnedMutexGuard<()>>,
 }
 
 impl Delivery {
@@ -67,7 +72,14 @@ impl Delivery {
         cx: OutputContext,
     ) -> Delivery {
         let payloads = batches.iter().filter_map(OutputBatch::payload).collect();
-        Delivery { batches, payloads, source, live, rules, counts, cx }
+        Delivery { batches, payloads, source, live, rules, counts, cx, turn: None }
+    }
+
+    /// The next delivery hands its events over when this one has done so.
+    #[must_use]
+    pub(super) fn taking_turn(mut self, turn: OwnedMutexGuard<()>) -> Delivery {
+        self.turn = Some(turn);
+        self
     }
 
     /// The producer that the delivery uses now.
@@ -76,10 +88,7 @@ impl Delivery {
     }
 
     /// Returns when each event was accepted or is a dead letter.
-    ///
-    /// # Errors
-    /// The producer broke, and there can be no other one.
-    pub(super) async fn all(&mut self) -> Result<(), OutputError> {
+    pub(super) async fn all(&mut self) {
         for (event, reason) in self.batches.iter().flat_map(OutputBatch::refused) {
             self.cx.bury(event, reason).await;
         }
@@ -104,20 +113,19 @@ impl Delivery {
                 break;
             }
             retries += 1;
-            self.wait(&again, backoff.next_wait()).await?;
+            self.wait(&again, backoff.next_wait()).await;
         }
         self.counts.batches.add(self.batches.len() as u64);
-        Ok(())
     }
 
-    async fn together(&self, items: &[Item]) -> Vec<Failure> {
+    async fn together(&mut self, items: &[Item]) -> Vec<Failure> {
         let live = Arc::clone(&self.live);
         let _together = live.apart.read().await;
         self.send(items).await
     }
 
     /// Sends events, and waits until each was answered. Gives those that were not accepted, in order.
-    async fn send(&self, items: &[Item]) -> Vec<Failure> {
+    async fn send(&mut self, items: &[Item]) -> Vec<Failure> {
         let (first, answers) = self.live.flights().begin(items.len());
         let (mut failures, mut bytes) = (Vec::new(), 0);
         for (place, item) in items.iter().enumerate() {
@@ -132,8 +140,9 @@ impl Delivery {
                 }
             }
         }
-        // The other end goes only after it has answered.
-        let refusals = answers.await.unwrap_or_default();
+        self.turn = None;
+        let lost = || (0..items.len()).map(|place| (place, RDKafkaErrorCode::Fail)).collect();
+        let refusals = answers.await.unwrap_or_else(|_| lost());
         for (place, code) in refusals {
             if let Some(item) = items.get(place) {
                 bytes -= self.parts_of(*item).map_or(0, |parts| parts.bytes);
@@ -167,7 +176,7 @@ impl Delivery {
     }
 
     /// Draws the consequences; gives the events that are to be sent again.
-    async fn judge(&self, failures: Vec<Failure>) -> Vec<Failure> {
+    async fn judge(&mut self, failures: Vec<Failure>) -> Vec<Failure> {
         let (mut again, mut apart) = (Vec::new(), Vec::new());
         for failure in failures {
             match fate::of(failure.code) {
@@ -188,9 +197,10 @@ impl Delivery {
     }
 
     /// Sends events one by one, so that none is refused because of another; gives those that are to be sent again.
-    async fn apart(&self, failures: Vec<Failure>) -> Vec<Failure> {
+    async fn apart(&mut self, failures: Vec<Failure>) -> Vec<Failure> {
         let live = Arc::clone(&self.live);
-        let _alone = live.apart.write().await;
+        // Others may wait for an answer for as long as brokers are away.
+        let Ok(_alone) = tokio::time::timeout(APART_MAX, live.apart.write()).await else { return failures };
         let mut again = Vec::new();
         for failure in failures {
             for failure in self.send(&[failure.item]).await {
@@ -234,7 +244,7 @@ impl Delivery {
     }
 
     /// Waits before the next attempt, and mends what it can in the meantime.
-    async fn wait(&mut self, again: &[Failure], wait: Duration) -> Result<(), OutputError> {
+    async fn wait(&mut self, again: &[Failure], wait: Duration) {
         let events = again.len() as u64;
         if let Some(failure) = again.first() {
             let (topic, error) = (self.topic_of(failure.item), failure.code);
@@ -245,16 +255,19 @@ impl Delivery {
         if let Some(reason) = self.live.broken() {
             tracing::warn!(limited = true, reason, "the producer can't go on, a new one takes its place");
             let next = self.source.live(Some(&self.live));
-            let next = next.map_err(|error| OutputError::Fatal(error.to_string()))?;
-            let broken = std::mem::replace(&mut self.live, next);
-            tokio::task::spawn_blocking(move || drop(broken));
+            match next {
+                Ok(next) => {
+                    let broken = std::mem::replace(&mut self.live, next);
+                    tokio::task::spawn_blocking(move || drop(broken));
+                }
+                Err(error) => tracing::warn!(limited = true, %error, "there can be no new producer yet"),
+            }
         }
         self.counts.waiting.add(events);
         let _waiting = Waiting(Arc::clone(&self.counts), events);
         tokio::time::sleep(wait).await;
         self.look_at_topics(again).await;
         self.counts.retries.add(events);
-        Ok(())
     }
 
     /// Asks anew for topics that were forbidden: librdkafka remembers that for minutes.

@@ -31,13 +31,11 @@ pub(super) fn of(code: RDKafkaErrorCode) -> Fate {
         BrokerTransportFailure
         | InvalidMessage
         | KafkaStorageError
-        | MessageTimedOut
         | NotEnoughReplicas
         | NotEnoughReplicasAfterAppend
         | OperationTimedOut
         | RequestTimedOut
-        | SSL
-        | TimedOutQueue => Fate::Spent,
+        | SSL => Fate::Spent,
         _ => Fate::Later,
     }
 }

@@ -8,7 +8,8 @@ use crate::client::options::{ConnectionOptions, SecurityOptions};
 /// Writes events into topics of Kafka.
 ///
 /// An event counts as delivered when the broker has answered for it, as `acks` says. What the broker can't take now is sent again for
-/// as long as it takes; what it can never take (too large, no such topic allowed) goes to the dead letter queue.
+/// as long as it takes; what it can never take (too large, no such topic allowed) goes to the dead letter queue. See [what the options
+/// are to librdkafka](../../kafka-options.md).
 ///
 /// ```conf
 /// output {
@@ -38,7 +39,8 @@ pub(crate) struct KafkaOutputOptions {
     #[option(default = {})]
     pub(crate) message_headers: Vec<(String, Template)>,
     /// Which brokers must have an event before it counts as delivered: nobody (`0`), the partition's leader (`1`), or all replicas that
-    /// are in sync. With `all` a second sending is recognised by the broker, so there are no duplicates from it.
+    /// are in sync. With `all` a second sending is recognised by the broker, so there are no duplicates from it unless the producer has to be
+    /// replaced.
     #[option(default = "1")]
     pub(crate) acks: Acks,
     /// Most bytes in a batch of one partition. Absent, a batch takes what has come within `linger_ms`, up to a megabyte: each is a

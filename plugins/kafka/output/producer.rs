@@ -22,6 +22,8 @@ use crate::client;
 use crate::client::security::Login;
 use crate::link::Offsets;
 
+/// How soon a commit without an answer is asked for again.
+const COMMIT_AGAIN: Duration = Duration::from_millis(200);
 /// How long a look at a topic may take.
 const LOOK_MAX: Duration = Duration::from_secs(5);
 
@@ -152,9 +154,21 @@ impl Live {
         added.map_err(|error| said(&error))
     }
 
-    /// Commits the transaction, once all of its events were accepted. Blocks.
-    pub(super) fn commit_transaction(&self, wait_max: Duration) -> KafkaResult<()> {
-        self.producer.commit_transaction(wait_max)
+    /// Commits the transaction, once all of its events were accepted. Once brokers may have begun with it there is no way back: it is
+    /// tried until they have answered, or `is_ending`. Blocks.
+    pub(super) fn commit_for_good(&self, wait_max: Duration, is_ending: &AtomicBool) -> KafkaResult<()> {
+        loop {
+            match self.producer.commit_transaction(wait_max) {
+                Err(KafkaError::Transaction(error))
+                    if error.is_retriable() && !is_ending.load(Ordering::Acquire) =>
+                {
+                    let reason = error.string();
+                    tracing::warn!(limited = true, reason, "Kafka has not committed a transaction yet.");
+                    std::thread::sleep(COMMIT_AGAIN);
+                }
+                result => return result,
+            }
+        }
     }
 
     /// Gives the transaction up. Blocks.

@@ -421,6 +421,27 @@ async fn without_acks_nobody_is_waited_for() {
     let batches = [messages(&output, &["1", "2"])];
     write(&mut output, &batches).await;
     assert_eq!(letters(&output).len(), 0);
+    let arrived = async {
+        while brokers.values() != ["1", "2"] {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, arrived).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_written_first_is_there_first() {
+    let brokers = Brokers::new();
+    let mut output = brokers.output("topic_id => logs message_key => same codec => plain acks => all").await;
+    let numbers: Vec<String> = (0..20 * 700).map(|number| number.to_string()).collect();
+    for some in numbers.chunks(700) {
+        let some: Vec<&str> = some.iter().map(String::as_str).collect();
+        let batches = [messages(&output, &some)];
+        output.output.write(&batches, &output.context).await.unwrap();
+    }
+    output.output.close(&output.context).await;
+    let read: Vec<String> = brokers.read("logs", 6).into_iter().map(|read| read.value).collect();
+    assert!(read == numbers, "{} of {}", read.len(), numbers.len());
 }
 
 #[test]

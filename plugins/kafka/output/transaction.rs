@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -19,7 +20,7 @@ use super::fate::{self, Fate};
 use super::flights::Refusals;
 use super::producer::{Live, Source};
 use super::records::{Parts, Payload};
-use crate::link::{Calm, Joined, Note, Offsets};
+use crate::link::{Calm, Joined, Note, Offsets, View};
 
 /// How long a transaction is open before it is to be committed.
 const COMMIT_EVERY: Duration = Duration::from_millis(100);
@@ -43,6 +44,8 @@ pub(super) struct Transactions {
     open: Mutex<Open>,
     /// Something was written.
     written: Notify,
+    /// The output gives up: nothing is waited for.
+    is_ending: Arc<AtomicBool>,
 }
 
 /// The transaction that is open, if any.
@@ -83,7 +86,7 @@ enum Readiness {
 impl Transactions {
     pub(super) fn new(source: Arc<Source>, rules: Rules, counts: Arc<Counts>) -> Arc<Transactions> {
         let (open, written) = (Mutex::default(), Notify::new());
-        Arc::new(Transactions { source, rules, counts, open, written })
+        Arc::new(Transactions { source, rules, counts, open, written, is_ending: Arc::default() })
     }
 
     /// Makes the producer, and sees to it that transactions end.
@@ -125,6 +128,7 @@ impl Transactions {
 
     /// Gives up what is open.
     pub(super) async fn abandon(&self) {
+        self.is_ending.store(true, Ordering::Release);
         let mut open = self.open.lock().await;
         self.abort(&mut open, "the output ends".to_owned()).await;
         open.links.clear();
@@ -262,9 +266,10 @@ impl Transactions {
     /// Commits what is open once everything is calm, or gives it up.
     async fn end(&self) {
         let begin = Instant::now();
-        self.open.lock().await.hold(true);
         loop {
             let mut open = self.open.lock().await;
+            // Also members that were met since.
+            open.hold(true);
             let is_late = begin.elapsed() >= CALM_MAX;
             match open.readiness() {
                 _ if open.broken.is_some() => {
@@ -290,15 +295,27 @@ impl Transactions {
     }
 
     async fn commit(&self, open: &mut Open) {
+        if self.is_ending.load(Ordering::Acquire) {
+            return self.abort(open, "the output ends".to_owned()).await;
+        }
         if let Err(error) = self.begin(open).await {
             return self.abort(open, error.to_string()).await;
         }
         let Some(live) = open.live.clone() else { return };
-        let offsets: Vec<Offsets> = open.links.iter().map(Joined::offsets).collect();
+        let views: Vec<_> = open.links.iter().map(Joined::view).collect();
+        let acks: Vec<Ack> = open.shares.iter().flat_map(Share::acks).cloned().collect();
+        let is_ending = Arc::clone(&self.is_ending);
+        // A member that ends in this moment closes its consumer here, where that may block.
         let committed = tokio::task::spawn_blocking(move || {
-            let result = offsets.iter().try_for_each(|offsets| live.add_offsets(offsets, BROKERS_MAX));
-            let result =
-                result.and_then(|()| live.commit_transaction(BROKERS_MAX).map_err(|error| said(&error)));
+            let offsets: Vec<Offsets> = views.into_iter().map(View::offsets).collect();
+            let is_stale = acks.iter().any(|ack| ack.note::<Note>().is_some_and(Note::is_stale));
+            drop(acks);
+            if is_stale {
+                return (offsets, Err("a partition went to another member".to_owned()));
+            }
+            let added = offsets.iter().try_for_each(|offsets| live.add_offsets(offsets, BROKERS_MAX));
+            let result = added
+                .and_then(|()| live.commit_for_good(BROKERS_MAX, &is_ending).map_err(|error| said(&error)));
             (offsets, result)
         });
         let (offsets, reason) = match committed.await {
@@ -400,6 +417,9 @@ impl Open {
             if self.links.iter().any(|joined| Arc::ptr_eq(&joined.link, &note.link)) {
                 continue;
             }
+            if note.link.is_transactional() {
+                return Err("a kafka input can feed one output with `transactional_id` only".to_owned());
+            }
             if !note.link.reads_committed {
                 return Err("`transactional_id` needs `isolation_level => \"read_committed\"` on the kafka input: without it \
                             a member could begin before offsets that are still to be committed"
@@ -421,6 +441,9 @@ impl Open {
         for ack in self.shares.iter().flat_map(Share::acks) {
             chunks.entry(ack.number()).or_insert((ack, 0)).1 += 1;
         }
+        if chunks.values().any(|(ack, _)| ack.note::<Note>().is_some_and(Note::is_stale)) {
+            return Readiness::Broken;
+        }
         let mut is_ready = chunks.values().all(|(ack, shares)| ack.shares() == *shares);
         for joined in &self.links {
             let own = chunks.values().filter_map(|(ack, _)| ack.note::<Note>());
@@ -430,6 +453,10 @@ impl Open {
                 return Readiness::Broken;
             }
             is_ready &= chunks == own && !is_committing;
+        }
+        // Whoever gives something up says so before he lets go.
+        if chunks.values().any(|(ack, _)| ack.is_abandoned()) {
+            return Readiness::Broken;
         }
         if is_ready { Readiness::Ready } else { Readiness::NotYet }
     }

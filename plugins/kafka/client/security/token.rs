@@ -140,7 +140,8 @@ impl TokenFile {
 impl Endpoint {
     async fn token(&self) -> Result<OAuthToken, TokenError> {
         let client = HttpClient::new(self.http.clone());
-        let end = Instant::now() + self.attempts_end;
+        let now = Instant::now();
+        let end = now.checked_add(self.attempts_end).unwrap_or(now);
         let mut wait = self.backoff;
         loop {
             let error = match self.attempt(&client).await {
