@@ -91,6 +91,8 @@ impl InputPlugin for Kafka {
         let value = deserializer("value_deserializer_class", &options.value_deserializer_class, cx)?;
         schema_registry::check(&options, cx)?;
         let registry = SchemaRegistry::build(&options.registry, options.security.security_protocol, cx)?;
+        // Avro is no text.
+        let value = if registry.is_some() { Deserializer::Bytes } else { value };
         let threads = settings::threads(&options, cx)?;
         let mut config = settings::consumer_config(&options, cx)?;
         let login = secure(&mut config, &options.security, cx)?;

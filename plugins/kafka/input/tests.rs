@@ -1,5 +1,7 @@
 //! The input against librdkafka's own mock cluster, on real sockets.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use ferrostash_doubles::Kafka;
@@ -212,6 +214,57 @@ async fn topics_by_pattern() {
         "{texts:?}"
     );
     assert!(input.stop().await.unwrap().is_empty());
+}
+
+/// A registry with a schema of the number 7 for the topic `t`.
+fn registry() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut request = [0; 4096];
+            let length = stream.read(&mut request).unwrap_or(0);
+            let request = String::from_utf8_lossy(&request[..length]).into_owned();
+            let (status, body) = if request.starts_with("GET /subjects ") {
+                ("200 OK", r#"["t-value"]"#.to_owned())
+            } else if request.starts_with("GET /schemas/ids/7 ") {
+                let schema = r#"{"type":"record","name":"r","fields":[{"name":"a","type":"long"},{"name":"b","type":"string"}]}"#;
+                ("200 OK", serde_json::json!({ "schema": schema }).to_string())
+            } else {
+                ("404 Not Found", r#"{"error_code":40403,"message":"Schema not found"}"#.to_owned())
+            };
+            let length = body.len();
+            let head = format!(
+                "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close"
+            );
+            let _ = write!(stream, "{head}\r\n\r\n{body}");
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn avro_is_read_by_its_schema_and_what_is_none_is_kept() {
+    let cluster = Cluster::new("t", 1);
+    let good: &[u8] = &[0, 0, 0, 0, 7, 0xd8, 4, 4, b'h', b'i'];
+    let unknown: &[u8] = &[0, 0, 0, 0, 8, 42];
+    let short: &[u8] = &[0, 0, 0, 0, 7, 42, 200];
+    cluster.0.send("t", 0, [good, b"no avro", unknown, short, good]);
+    let text = cluster.input(&format!("schema_registry_url => '{}'", registry()));
+    let mut input = start(&text).await;
+    let events = input.events(5).await;
+    let shown: Vec<_> = events.iter().map(json).collect();
+    for number in [0, 4] {
+        assert!(shown[number].contains(r#""a":300,"b":"hi""#), "{shown:?}");
+    }
+    let kept = [(1, "no avro"), (2, "\0\0\0\0\u{8}*"), (3, "AAAAAAcqyA==")];
+    for (number, message) in kept {
+        let event = &events[number];
+        assert_eq!(event.get_str(&FieldRef::literal("message")), Some(message), "{shown:?}");
+        assert!(shown[number].contains("_kafkadeserializationfailure"), "{shown:?}");
+    }
+    cluster.wait_for_commit(5).await;
+    input.stop().await.unwrap();
 }
 
 #[test]
