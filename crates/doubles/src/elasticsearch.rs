@@ -3,6 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 use std::io::BufReader;
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -123,15 +125,34 @@ struct Open {
     connections: Vec<TcpStream>,
 }
 
+/// Ports that the system gives to nobody who asks for any, and that services of tests don't take.
+const PORTS: Range<u16> = 12_000..20_000;
+
+fn listener_of_its_own() -> TcpListener {
+    static TRIED: AtomicU32 = AtomicU32::new(0);
+    loop {
+        // Other processes of tests begin elsewhere.
+        let number =
+            std::process::id().wrapping_mul(7919).wrapping_add(TRIED.fetch_add(1, Ordering::Relaxed));
+        let port = PORTS.start + (number % u32::from(PORTS.end - PORTS.start)) as u16;
+        if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
+            return listener;
+        }
+    }
+}
+
 impl Elasticsearch {
-    /// Listens on a port of its own.
+    /// Listens on a port of its own; while it is stopped nobody else is given it.
     pub fn start() -> Elasticsearch {
-        Elasticsearch::start_at(0)
+        Elasticsearch::at(listener_of_its_own())
     }
 
     /// Listens at a port that is free again.
     pub fn start_at(port: u16) -> Elasticsearch {
-        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+        Elasticsearch::at(TcpListener::bind(("127.0.0.1", port)).unwrap())
+    }
+
+    fn at(listener: TcpListener) -> Elasticsearch {
         let port = listener.local_addr().unwrap().port();
         let double = Elasticsearch { port, state: Arc::default(), open: Arc::default() };
         double.listen(listener);

@@ -660,7 +660,7 @@ impl Member {
             self.is_stalled = true;
             self.poll_without_messages(LOOK_EVERY_LEAVING);
             self.look_after();
-            if self.waiting.is_none() && self.partitions.iter().all(|p| p.in_flight() == 0 || !p.is_open()) {
+            if self.waiting.is_none() && self.partitions.iter().all(Partition::is_at_rest) {
                 break;
             }
         }

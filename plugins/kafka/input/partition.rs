@@ -73,6 +73,11 @@ impl Partition {
         self.tracker.in_flight() >= max
     }
 
+    /// Whether there is nothing to wait for: all is settled, or what follows something that was given up never will be.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.tracker.in_flight() == 0 || self.tracker.is_abandoned()
+    }
+
     /// Chunks that were read and are not settled.
     pub(crate) fn in_flight(&self) -> usize {
         self.tracker.in_flight()
