@@ -28,14 +28,14 @@ pub(crate) struct GeneratorOptions {
     #[option(default = 0)]
     count: u64,
     /// How many of these to run beside each other; each counts for itself.
-    #[option(default = 1)]
+    #[option(default = 1, range = 1..=THREADS_MAX)]
     threads: u64,
 }
 
 pub(crate) static PLUGIN: PluginDef = input::<Generator>();
 
 /// Most generators of one block.
-pub(crate) const THREADS_MAX: u64 = 1024;
+pub(crate) const THREADS_MAX: i64 = 1024;
 
 struct Generator {
     lines: Vec<String>,
@@ -54,9 +54,6 @@ impl InputPlugin for Generator {
     type Options = GeneratorOptions;
 
     fn build(options: GeneratorOptions, cx: &mut BuildContext<'_>) -> BuildResult<Self> {
-        if !(1..=THREADS_MAX).contains(&options.threads) {
-            return Err(cx.refuse(format!("`threads` must be between 1 and {THREADS_MAX}")));
-        }
         Ok(Generator {
             lines: options.lines.unwrap_or_else(|| vec![options.message]),
             count: options.count,

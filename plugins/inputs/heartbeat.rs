@@ -30,7 +30,7 @@ pub(crate) struct HeartbeatOptions {
     /// What to put into `[event][sequence]` (`clock` without ECS): nothing, the seconds since 1970, or the event's number.
     sequence: Option<Sequence>,
     /// How many of these to run beside each other.
-    #[option(default = 1)]
+    #[option(default = 1, range = 1..=THREADS_MAX)]
     threads: u64,
 }
 
@@ -69,9 +69,6 @@ impl InputPlugin for Heartbeat {
             "sequence" => Sequence::Sequence,
             _ => Sequence::None,
         });
-        if !(1..=THREADS_MAX).contains(&options.threads) {
-            return Err(cx.refuse(format!("`threads` must be between 1 and {THREADS_MAX}")));
-        }
         Ok(Heartbeat {
             threads: options.threads,
             message: options.message,

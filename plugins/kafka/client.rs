@@ -3,13 +3,23 @@
 pub(crate) mod options;
 pub(crate) mod security;
 
+use ferrostash_plugin::{BuildContext, BuildResult};
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
 use options::{ConnectionOptions, DnsLookup};
 
+/// The longest that librdkafka does not look at topics again.
+const TOPICS_AGE_MAX_MS: u64 = 3_600_000;
+/// The longest that it waits for an answer.
+const ANSWER_MAX_MS: u64 = 300_000;
+
 /// The settings of librdkafka that these options stand for.
-pub(crate) fn config(options: &ConnectionOptions) -> ClientConfig {
+pub(crate) fn config(options: &ConnectionOptions, cx: &mut BuildContext<'_>) -> BuildResult<ClientConfig> {
+    // librdkafka finds this only when it starts.
+    if options.reconnect_backoff_ms > options.reconnect_backoff_max_ms {
+        return Err(cx.refuse("`reconnect_backoff_ms` is larger than `reconnect_backoff_max_ms`"));
+    }
     let mut config = ClientConfig::new();
     let lookup = match options.client_dns_lookup {
         DnsLookup::Default | DnsLookup::UseAllDnsIps => "use_all_dns_ips",
@@ -23,8 +33,11 @@ pub(crate) fn config(options: &ConnectionOptions) -> ClientConfig {
         .set("client.software.version", env!("CARGO_PKG_VERSION"))
         .set("connections.max.idle.ms", options.connections_max_idle_ms.to_string())
         .set("metadata.max.age.ms", options.metadata_max_age_ms.to_string())
-        .set("topic.metadata.refresh.interval.ms", options.metadata_max_age_ms.to_string())
-        .set("socket.timeout.ms", options.request_timeout_ms.to_string())
+        .set(
+            "topic.metadata.refresh.interval.ms",
+            options.metadata_max_age_ms.min(TOPICS_AGE_MAX_MS).to_string(),
+        )
+        .set("socket.timeout.ms", options.request_timeout_ms.clamp(10, ANSWER_MAX_MS).to_string())
         .set("socket.receive.buffer.bytes", buffer_size(options.receive_buffer_bytes))
         .set("socket.send.buffer.bytes", buffer_size(options.send_buffer_bytes))
         .set("reconnect.backoff.ms", options.reconnect_backoff_ms.to_string())
@@ -32,7 +45,7 @@ pub(crate) fn config(options: &ConnectionOptions) -> ClientConfig {
         .set("retry.backoff.ms", options.retry_backoff_ms.max(1).to_string())
         .set("log_level", "6")
         .set_log_level(RDKafkaLogLevel::Info);
-    config
+    Ok(config)
 }
 
 /// Java's -1 is librdkafka's 0.

@@ -93,7 +93,6 @@ impl InputPlugin for Kafka {
         let registry = SchemaRegistry::build(&options.registry, options.security.security_protocol, cx)?;
         // Avro is no text.
         let value = if registry.is_some() { Deserializer::Bytes } else { value };
-        let threads = settings::threads(&options, cx)?;
         let mut config = settings::consumer_config(&options, cx)?;
         let login = secure(&mut config, &options.security, cx)?;
         // The library's own checks, without a connection.
@@ -123,7 +122,7 @@ impl InputPlugin for Kafka {
             _ => {}
         }
         Ok(Kafka {
-            threads,
+            threads: usize::try_from(options.consumer_threads).unwrap_or(1),
             config,
             login,
             settings,

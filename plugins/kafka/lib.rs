@@ -6,6 +6,8 @@ mod client;
 mod input;
 mod link;
 mod output;
+#[cfg(test)]
+mod testing;
 
 /// The plugins of this crate.
 pub static PLUGINS: &[&PluginDef] = &[&input::PLUGIN, &output::PLUGIN];

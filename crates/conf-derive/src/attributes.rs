@@ -4,7 +4,9 @@ use proc_macro2::{Span, TokenStream};
 use quote::quote;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
-use syn::{Attribute, Error, Expr, ExprLit, Ident, Lit, LitStr, Meta, Result, Token, UnOp};
+use syn::{
+    Attribute, Error, Expr, ExprLit, ExprRange, Ident, Lit, LitStr, Meta, RangeLimits, Result, Token, UnOp,
+};
 
 /// The arguments of one `#[option(…)]`.
 #[derive(Default)]
@@ -17,6 +19,7 @@ pub(crate) struct OptionArgs {
     pub(crate) rename: Option<LitStr>,
     pub(crate) kind: Option<LitStr>,
     pub(crate) values: Option<Vec<LitStr>>,
+    pub(crate) range: Option<(Expr, Expr)>,
     pub(crate) unit: Option<LitStr>,
     pub(crate) deprecated: Option<LitStr>,
     pub(crate) obsolete: Option<LitStr>,
@@ -61,6 +64,10 @@ impl Parse for Arg {
                 let default = parse_default(input)?;
                 Box::new(|args| args.default = Some(default))
             }
+            "range" => {
+                let range = parse_range(input)?;
+                Box::new(|args| args.range = Some(range))
+            }
             "values" => {
                 let list;
                 syn::bracketed!(list in input);
@@ -82,6 +89,14 @@ impl Parse for Arg {
                 Box::new(move |args| *slot(args) = Some(text))
             }
         }))
+    }
+}
+
+fn parse_range(input: ParseStream<'_>) -> Result<(Expr, Expr)> {
+    let range: ExprRange = input.parse()?;
+    match (range.limits, range.start, range.end) {
+        (RangeLimits::Closed(_), Some(start), Some(end)) => Ok((*start, *end)),
+        _ => Err(input.error("a range has two ends, which belong to it: `MIN..=MAX`")),
     }
 }
 

@@ -26,6 +26,7 @@
 //! | `kind = "…"` | the validator, by Logstash's name |
 //! | `list` | a list of such values; one alone is a list of one |
 //! | `values = ["…"]` | one of these words |
+//! | `range = MIN..=MAX` | a number from here to there, both an `i64` |
 //! | `unit = "…"` | the unit of a duration that is a number alone |
 //! | `deprecated = "…"` | works, with this advice as a warning |
 //! | `obsolete = "…"` | refused with this advice; the field's type is `()` |

@@ -208,6 +208,10 @@ impl OptionField {
             None => quote!(#from_conf::VALUES),
         };
         let default = optional(self.default_text());
+        let range = match &args.range {
+            Some((min, max)) => quote!(::std::option::Option::Some((#min, #max))),
+            None => quote!(::std::option::Option::None),
+        };
         let unit = args.unit.as_ref().map_or_else(|| "s".to_owned(), LitStr::value);
         let [deprecated, obsolete, unsupported] = [&args.deprecated, &args.obsolete, &args.unsupported]
             .map(|text| optional(text.as_ref().map(LitStr::value)));
@@ -219,6 +223,7 @@ impl OptionField {
                 required: #required,
                 default: #default,
                 values: #values,
+                range: #range,
                 unit: #unit,
                 deprecated: #deprecated,
                 obsolete: #obsolete,

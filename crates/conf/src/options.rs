@@ -25,6 +25,8 @@ pub struct OptionDef {
     pub default: Option<&'static str>,
     /// The values of an enumeration.
     pub values: &'static [&'static str],
+    /// The least and the greatest number.
+    pub range: Option<(i64, i64)>,
     /// Unit of a duration that is a number alone.
     pub unit: &'static str,
     /// It works, with this advice as warning.
@@ -47,6 +49,7 @@ impl OptionDef {
             required: false,
             default: None,
             values: &[],
+            range: None,
             unit: "s",
             deprecated: None,
             obsolete: None,
@@ -205,6 +208,10 @@ impl<'r> OptionReader<'r> {
             self.diagnostics
                 .push(Diagnostic::warning(title).at(value.span, "its entries have no meaning in a list"));
         }
+        if let Some(range) = def.range.filter(|range| !is_within(*range, &value)) {
+            self.report_out_of_range(attr, range);
+            return Read::Refused;
+        }
         match T::convert(&value) {
             Ok(value) => Read::Value(value),
             Err(ConvertError { span, message }) => {
@@ -214,6 +221,13 @@ impl<'r> OptionReader<'r> {
                 Read::Refused
             }
         }
+    }
+
+    fn report_out_of_range(&mut self, attr: &Attr, (min, max): (i64, i64)) {
+        let PluginBlock { kind, name: plugin, .. } = self.block;
+        let title = format!("`{}` of {kind} `{plugin}` is out of range", attr.name);
+        let label = format!("must be from {min} to {max}");
+        self.diagnostics.push(Diagnostic::error(title).at(attr.value.span, label));
     }
 
     fn report_unknown(&mut self) {
@@ -313,6 +327,15 @@ impl<'r> OptionReader<'r> {
     }
 }
 
+/// Whether a number lies there; what is no number does not.
+fn is_within((min, max): (i64, i64), value: &ConfValue) -> bool {
+    match value.kind {
+        ConfKind::Int(number) => (min..=max).contains(&number),
+        ConfKind::Float(number) => (min as f64..=max as f64).contains(&number),
+        _ => false,
+    }
+}
+
 /// What reading one option gave.
 enum Read<'r, T> {
     /// It is not there.
@@ -353,6 +376,8 @@ mod tests {
     use crate::source::{Protocol, SourceMap};
     use crate::{CodecConf, CommonFilter, Password, Uri};
 
+    const THREADS_MAX: i64 = 16;
+
     #[derive(OptionEnum, Clone, Copy, Debug, PartialEq, Eq)]
     enum Whitespace {
         Strict,
@@ -380,6 +405,8 @@ mod tests {
         matches: Vec<(FieldRef, Template)>,
         #[option(default = -1)]
         count: i64,
+        #[option(default = 1, range = 1..=THREADS_MAX)]
+        threads: u64,
         password: Option<Password>,
         #[option(list, default = [])]
         hosts: Vec<Uri>,
@@ -500,6 +527,18 @@ Logstash says: LogStash::ConfigurationError: Invalid setting for demo filter plu
         assert!(read("length_bytes => 1 source => '[a'").unwrap_err().contains("Invalid FieldReference"));
         assert!(read("length_bytes => 1 words => { 'a' => 'b' }").unwrap().words.is_empty());
         assert_eq!(read("length_bytes => 1 source => []").unwrap().source.as_str(), "");
+    }
+
+    #[test]
+    fn ranges() {
+        assert_eq!(read("length_bytes => 1").unwrap().threads, 1);
+        assert_eq!(read("length_bytes => 1 threads => '16'").unwrap().threads, 16);
+        for text in ["0", "17", "-1", "16.5", "99999999999999999999"] {
+            let error = read(&format!("length_bytes => 1 threads => {text}")).unwrap_err();
+            assert!(error.contains("`threads` of filter `demo` is out of range"), "{error}");
+            assert!(error.contains("a.conf:1:46"), "{error}");
+            assert!(error.contains("must be from 1 to 16"), "{error}");
+        }
     }
 
     #[test]

@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use ferrostash_conf::{OptionEnum, Options, Password, Spanned};
 
+/// The greatest number of Java, and of librdkafka.
+pub(crate) const INT_MAX: i64 = 2_147_483_647;
+
 /// How brokers are found and spoken with.
 #[derive(Options, Clone, Debug)]
 pub(crate) struct ConnectionOptions {
@@ -17,28 +20,28 @@ pub(crate) struct ConnectionOptions {
     #[option(default = "logstash")]
     pub(crate) client_id: String,
     /// Milliseconds after which a connection that nobody uses is closed.
-    #[option(default = 540000)]
+    #[option(default = 540000, range = 0..=INT_MAX)]
     pub(crate) connections_max_idle_ms: u64,
     /// Milliseconds after which topics and partitions are looked up again, even if nothing seems to have changed.
-    #[option(default = 300000)]
+    #[option(default = 300000, range = 1..=86_400_000)]
     pub(crate) metadata_max_age_ms: u64,
     /// Milliseconds that a broker may take to answer.
-    #[option(default = 40000)]
+    #[option(default = 40000, range = 1..=900_000)]
     pub(crate) request_timeout_ms: u64,
     /// Bytes of the socket's receive buffer; -1 leaves the size to the system.
-    #[option(default = 32768)]
+    #[option(default = 32768, range = -1..=100_000_000)]
     pub(crate) receive_buffer_bytes: i64,
     /// Milliseconds before a broker that could not be reached is tried again; doubled each time.
-    #[option(default = 50)]
+    #[option(default = 50, range = 0..=3_600_000)]
     pub(crate) reconnect_backoff_ms: u64,
     /// Most milliseconds between two such attempts.
-    #[option(default = 1000)]
+    #[option(default = 1000, range = 0..=3_600_000)]
     pub(crate) reconnect_backoff_max_ms: u64,
     /// Milliseconds before a request that failed is tried again.
-    #[option(default = 100)]
+    #[option(default = 100, range = 0..=300_000)]
     pub(crate) retry_backoff_ms: u64,
     /// Bytes of the socket's send buffer; -1 leaves the size to the system.
-    #[option(default = 131072)]
+    #[option(default = 131072, range = -1..=100_000_000)]
     pub(crate) send_buffer_bytes: i64,
 }
 

@@ -400,7 +400,7 @@ impl Member {
     }
 
     fn settle(&mut self, now: Instant) {
-        let is_transactional = self.link.is_transactional();
+        let is_transactional = self.link.is_joined();
         for slot in 0..self.partitions.slots.len() {
             let Some(partition) = self.partitions.get_mut(slot) else { continue };
             partition.settle(now);

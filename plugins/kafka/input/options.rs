@@ -3,7 +3,10 @@
 use ferrostash_conf::{OptionEnum, Options, Spanned};
 
 use super::registry_options::RegistryOptions;
-use crate::client::options::{ConnectionOptions, SecurityOptions};
+use crate::client::options::{ConnectionOptions, INT_MAX, SecurityOptions};
+
+/// Most members that one input may be.
+const THREADS_MAX: i64 = 1024;
 
 /// Reads topics of Kafka, as a member of a consumer group.
 ///
@@ -49,7 +52,7 @@ pub(crate) struct KafkaInputOptions {
     /// Absent it is `range`. `sticky` is done as `cooperative_sticky`.
     pub(crate) partition_assignment_strategy: Option<Spanned<String>>,
     /// How many consumers, each with its own share of the partitions.
-    #[option(default = 1)]
+    #[option(default = 1, range = 1..=THREADS_MAX)]
     pub(crate) consumer_threads: u64,
     /// `true` commits what was read every `auto_commit_interval_ms`, as soon as it is in the queue: after a crash what was in the queue
     /// is lost. `false` commits as soon as outputs have accepted events; absent, it is the same every
@@ -80,12 +83,13 @@ pub(crate) struct KafkaInputOptions {
     #[option(default = 52428800)]
     pub(crate) fetch_max_bytes: u64,
     /// Milliseconds that a broker waits for `fetch_min_bytes`.
-    #[option(default = 500)]
+    #[option(default = 500, range = 0..=300_000)]
     pub(crate) fetch_max_wait_ms: u64,
     /// Least bytes that a broker answers with.
+    #[option(range = 0..=100_000_000)]
     pub(crate) fetch_min_bytes: Option<u64>,
     /// Milliseconds between signs of life to the group's coordinator.
-    #[option(default = 3000)]
+    #[option(default = 3000, range = 1..=3_600_000)]
     pub(crate) heartbeat_interval_ms: u64,
     /// Whether events of transactions that are not committed are read.
     #[option(default = "read_uncommitted")]
@@ -98,20 +102,20 @@ pub(crate) struct KafkaInputOptions {
     #[option(default = "org.apache.kafka.common.serialization.StringDeserializer")]
     pub(crate) value_deserializer_class: Spanned<String>,
     /// Most bytes of one partition that a broker answers with.
-    #[option(default = 1048576)]
+    #[option(default = 1048576, range = 1..=1_000_000_000)]
     pub(crate) max_partition_fetch_bytes: u64,
     /// Milliseconds without a sign of the reading thread after which the group gives its partitions to others. Slow outputs never
     /// lead to that.
-    #[option(default = 300000)]
+    #[option(default = 300000, range = 1..=86_400_000)]
     pub(crate) max_poll_interval_ms: u64,
     /// Most events that are handed on at a time.
-    #[option(default = 500)]
+    #[option(default = 500, range = 1..=INT_MAX)]
     pub(crate) max_poll_records: u64,
     /// Milliseconds to wait for events before something else is looked after.
     #[option(default = 100)]
     pub(crate) poll_timeout_ms: u64,
     /// Milliseconds without a sign of life after which the group gives a member's partitions to others.
-    #[option(default = 10000)]
+    #[option(default = 10000, range = 1..=3_600_000)]
     pub(crate) session_timeout_ms: u64,
 }
 

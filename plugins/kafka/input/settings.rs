@@ -23,8 +23,6 @@ const FETCHED_MESSAGES_MAX: u64 = 100_000;
 /// How soon it is looked again, in milliseconds, whether there is room for more: a consumer reads that much in less than the
 /// library's default of a second.
 const FETCH_AGAIN_MS: u64 = 10;
-/// Most members that one input may be.
-const THREADS_MAX: u64 = 1024;
 /// How long the brokers may take to name all topics.
 const TOPICS_WAIT: Duration = Duration::from_secs(5);
 /// How soon they are asked again if they did not.
@@ -52,7 +50,7 @@ impl Settings {
         Ok(Settings {
             topics: Topics::of(options, cx)?,
             poll_timeout: Duration::from_millis(options.poll_timeout_ms),
-            records_max: usize::try_from(options.max_poll_records).unwrap_or(usize::MAX).max(1),
+            records_max: usize::try_from(options.max_poll_records).unwrap_or(usize::MAX),
             commit_every: if options.enable_auto_commit == Some(false) { Duration::ZERO } else { interval },
             max_poll_interval: Duration::from_millis(options.max_poll_interval_ms),
             reads_committed: options.isolation_level == IsolationLevel::ReadCommitted,
@@ -164,20 +162,12 @@ impl Topics {
     }
 }
 
-/// Checks options that depend on each other, and how many members there are to be.
-pub(crate) fn threads(options: &KafkaInputOptions, cx: &mut BuildContext<'_>) -> BuildResult<usize> {
-    if !(1..=THREADS_MAX).contains(&options.consumer_threads) {
-        return Err(cx.refuse(format!("`consumer_threads` must be between 1 and {THREADS_MAX}")));
-    }
-    Ok(usize::try_from(options.consumer_threads).unwrap_or(1))
-}
-
 /// The settings of librdkafka for all members, but for what differs between them.
 pub(crate) fn consumer_config(
     options: &KafkaInputOptions,
     cx: &mut BuildContext<'_>,
 ) -> BuildResult<ClientConfig> {
-    let mut config = client::config(&options.connection);
+    let mut config = client::config(&options.connection, cx)?;
     let isolation = match options.isolation_level {
         IsolationLevel::ReadCommitted => "read_committed",
         IsolationLevel::ReadUncommitted => "read_uncommitted",
@@ -191,7 +181,7 @@ pub(crate) fn consumer_config(
         .set("check.crcs", options.check_crcs.to_string())
         .set("isolation.level", isolation)
         .set("fetch.wait.max.ms", options.fetch_max_wait_ms.to_string())
-        .set("fetch.min.bytes", options.fetch_min_bytes.unwrap_or(1).to_string())
+        .set("fetch.min.bytes", options.fetch_min_bytes.unwrap_or(1).max(1).to_string())
         .set("fetch.message.max.bytes", options.max_partition_fetch_bytes.to_string())
         // The least that the library allows: it would raise fetch.max.bytes to it.
         .set("message.max.bytes", "1000")
@@ -225,11 +215,6 @@ pub(crate) fn consumer_config(
         }
     }
     set_memory(&mut config, options, FETCHED_BYTES_MAX);
-    // The library finds these only when it starts.
-    let connection = &options.connection;
-    if connection.reconnect_backoff_ms > connection.reconnect_backoff_max_ms {
-        return Err(cx.refuse("`reconnect_backoff_ms` is larger than `reconnect_backoff_max_ms`"));
-    }
     if options.max_poll_interval_ms < options.session_timeout_ms {
         return Err(cx.refuse("`max_poll_interval_ms` is less than `session_timeout_ms`"));
     }

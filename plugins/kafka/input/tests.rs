@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
+use ferrostash_conf::PluginKind;
 use ferrostash_doubles::Kafka;
 use ferrostash_event::FieldRef;
 use ferrostash_plugin::testing::{Harness, RunningInput, json};
@@ -11,6 +12,7 @@ use ferrostash_plugin::{Chunk, Ecs};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer};
 
+use super::KafkaInputOptions;
 use crate::PLUGINS;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -268,6 +270,11 @@ async fn avro_is_read_by_its_schema_and_what_is_none_is_kept() {
 }
 
 #[test]
+fn both_ends_of_every_range_are_taken() {
+    crate::testing::try_ranges::<KafkaInputOptions>(PluginKind::Input, "");
+}
+
+#[test]
 fn options_that_cannot_be() {
     let refusal =
         |text: &str| Harness::new(PLUGINS).input(&format!("kafka {{ {text} }}")).err().unwrap_or_default();
@@ -284,8 +291,8 @@ fn options_that_cannot_be() {
             "group_protocol cannot be set to 'consumer' when any",
         ),
         ("topics_pattern => '('", "`topics_pattern` is no regular expression"),
-        ("consumer_threads => 0", "`consumer_threads` must be between"),
-        ("fetch_min_bytes => 0", "fetch.min.bytes"),
+        ("consumer_threads => 0", "`consumer_threads` of input `kafka` is out of range"),
+        ("metadata_max_age_ms => 86400001", "must be from 1 to 86400000"),
         ("max_poll_interval_ms => 5000", "`max_poll_interval_ms` is less than `session_timeout_ms`"),
     ] {
         let refused = refusal(text);

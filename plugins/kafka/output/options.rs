@@ -3,7 +3,10 @@
 use ferrostash_conf::{OptionEnum, Options, Spanned};
 use ferrostash_event::Template;
 
-use crate::client::options::{ConnectionOptions, SecurityOptions};
+use crate::client::options::{ConnectionOptions, INT_MAX, SecurityOptions};
+
+/// The longest that librdkafka lets a batch, and so a sticky partition, wait.
+pub(super) const LINGER_MAX_MS: i64 = 900_000;
 
 /// Writes events into topics of Kafka.
 ///
@@ -45,22 +48,22 @@ pub(crate) struct KafkaOutputOptions {
     pub(crate) acks: Acks,
     /// Most bytes in a batch of one partition. Absent, a batch takes what has come within `linger_ms`, up to a megabyte: each is a
     /// request of its own here.
-    #[option(default_text = "16384")]
+    #[option(default_text = "16384", range = 0..=INT_MAX)]
     pub(crate) batch_size: Option<u64>,
     /// Most bytes that wait to be sent.
-    #[option(default = 33554432)]
+    #[option(default = 33554432, range = 1..=1024 * INT_MAX)]
     pub(crate) buffer_memory: u64,
     /// How batches are compressed.
     #[option(default = "none")]
     pub(crate) compression_type: Compression,
     /// Milliseconds that a batch waits to become larger.
-    #[option(default = 5)]
+    #[option(default = 5, range = 0..=LINGER_MAX_MS)]
     pub(crate) linger_ms: u64,
     /// Most bytes of a request, and so of an event.
-    #[option(default = 1048576)]
+    #[option(default = 1048576, range = 1000..=1_000_000_000)]
     pub(crate) max_request_size: u64,
     /// Milliseconds after which a topic that brokers don't know yet counts as missing.
-    #[option(default = 60000)]
+    #[option(default = 60000, range = 0..=3_600_000)]
     pub(crate) metadata_fetch_timeout_ms: u64,
     /// `round_robin`, or a Java class of Kafka's own. Absent, the key decides as with Java's client, and events without a key go to any
     /// partition, a batch at a time.

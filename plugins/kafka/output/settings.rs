@@ -4,7 +4,7 @@ use ferrostash_conf::Spanned;
 use ferrostash_plugin::{BuildContext, BuildResult};
 use rdkafka::ClientConfig;
 
-use super::options::{Acks, Compression, KafkaOutputOptions};
+use super::options::{Acks, Compression, KafkaOutputOptions, LINGER_MAX_MS};
 use super::partitioner::Spreading;
 use super::transaction::TRANSACTION_MS;
 use crate::client;
@@ -17,8 +17,6 @@ const DELIVERY_TIMEOUT_MS: u64 = 120_000;
 const RETRY_BACKOFF_MAX_MS: u64 = 1000;
 /// How long events without key go to the same partition, where `linger_ms` is short; librdkafka's default.
 const STICKY_MS: u64 = 10;
-/// The longest that librdkafka lets a batch, and so a sticky partition, wait.
-const LINGER_MAX_MS: u64 = 900_000;
 
 const STRING_SERIALIZER: &str = "org.apache.kafka.common.serialization.StringSerializer";
 const BYTE_ARRAY_SERIALIZER: &str = "org.apache.kafka.common.serialization.ByteArraySerializer";
@@ -28,11 +26,10 @@ pub(super) fn settings(
     options: &KafkaOutputOptions,
     cx: &mut BuildContext<'_>,
 ) -> BuildResult<(ClientConfig, Option<Spreading>)> {
-    check_ranges(options, cx)?;
     check_serializers(options, cx)?;
     let retries = retries(options.retries.as_ref(), cx)?;
     let spreading = spreading(options.partitioner.as_ref(), cx)?;
-    let mut config = client::config(&options.connection);
+    let mut config = client::config(&options.connection, cx)?;
     let mut set = |name: &str, value: u64| {
         config.set(name, value.to_string());
     };
@@ -51,7 +48,7 @@ pub(super) fn settings(
     set("message.send.max.retries", retries.unwrap_or(i32::MAX as u64));
     set("message.timeout.ms", retries.map_or(0, |_| DELIVERY_TIMEOUT_MS.max(linger + request_timeout)));
     // librdkafka asks no partitioner about events without key that stick to a partition.
-    let sticky = (2 * linger).clamp(STICKY_MS, LINGER_MAX_MS);
+    let sticky = (2 * linger).clamp(STICKY_MS, LINGER_MAX_MS.unsigned_abs());
     set("sticky.partitioning.linger.ms", if spreading.is_some() { 0 } else { sticky });
     let (acks, is_idempotent) = match options.acks {
         Acks::None => ("0", false),
@@ -86,34 +83,6 @@ pub(super) fn settings(
             .set("enable.idempotence", "true");
     }
     Ok((config, spreading))
-}
-
-/// What librdkafka can't take is said at the option.
-fn check_ranges(options: &KafkaOutputOptions, cx: &mut BuildContext<'_>) -> BuildResult<()> {
-    let connection = &options.connection;
-    let checked = [
-        ("batch_size", options.batch_size.unwrap_or(BATCH_BYTES), 0, 2_147_483_647),
-        ("buffer_memory", options.buffer_memory, 1, 2_147_483_647 * 1024),
-        ("linger_ms", options.linger_ms, 0, LINGER_MAX_MS),
-        ("max_request_size", options.max_request_size, 1000, 1_000_000_000),
-        ("metadata_fetch_timeout_ms", options.metadata_fetch_timeout_ms, 0, 3_600_000),
-        ("connections_max_idle_ms", connection.connections_max_idle_ms, 0, 2_147_483_647),
-        ("metadata_max_age_ms", connection.metadata_max_age_ms, 1, 3_600_000),
-        ("reconnect_backoff_ms", connection.reconnect_backoff_ms, 0, 3_600_000),
-        ("reconnect_backoff_max_ms", connection.reconnect_backoff_max_ms, 0, 3_600_000),
-        ("request_timeout_ms", connection.request_timeout_ms, 10, 300_000),
-        ("retry_backoff_ms", connection.retry_backoff_ms, 0, 300_000),
-    ];
-    let mut result = Ok(());
-    for (name, value, min, max) in checked {
-        if !(min..=max).contains(&value) {
-            result = Err(cx.refuse(format!("`{name}` must be from {min} to {max}, and is {value}")));
-        }
-    }
-    if connection.reconnect_backoff_ms > connection.reconnect_backoff_max_ms {
-        result = Err(cx.refuse("`reconnect_backoff_ms` is larger than `reconnect_backoff_max_ms`"));
-    }
-    result
 }
 
 fn check_serializers(options: &KafkaOutputOptions, cx: &mut BuildContext<'_>) -> BuildResult<()> {

@@ -41,6 +41,9 @@ fn options(options: &[OptionDef]) -> String {
 
 fn row(option: &OptionDef) -> Vec<String> {
     let mut type_name = cell(&option.type_name());
+    if let Some((min, max)) = option.range {
+        type_name = format!("{type_name} from {min} to {max}");
+    }
     if option.list {
         type_name = format!("list of {type_name}");
     }
