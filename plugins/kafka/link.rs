@@ -21,10 +21,10 @@ pub(crate) struct Link {
 
 #[derive(Default)]
 struct State {
-    /// Outputs that commit the member's offsets in their transactions; it commits none itself then.
-    transactions: usize,
-    /// Those of them that want nothing new to be handed over for now.
-    holds: usize,
+    /// An output commits the member's offsets in its transactions; it commits none itself then.
+    is_joined: bool,
+    /// That output wants nothing new to be handed over for now.
+    is_held: bool,
     /// Chunks that were handed over and have not ended.
     chunks: usize,
     /// Whether a commit of the member's own is on its way.
@@ -102,7 +102,7 @@ impl Link {
         chunks: impl Iterator<Item = (&'a Arc<str>, i32, i64)>,
     ) -> Option<Vec<Arc<Note>>> {
         let mut state = self.state();
-        if state.holds > 0 {
+        if state.is_held {
             return None;
         }
         let notes: Vec<_> = chunks
@@ -139,15 +139,15 @@ impl Link {
         self.consumer.strong_count() == 0
     }
 
-    /// Whether outputs commit the member's offsets.
-    pub(crate) fn is_transactional(&self) -> bool {
-        self.state().transactions > 0
+    /// Whether an output commits the member's offsets.
+    pub(crate) fn is_joined(&self) -> bool {
+        self.state().is_joined
     }
 
     /// Begins a commit of the member's own, unless that is an output's business.
     pub(crate) fn begin_commit(&self) -> bool {
         let mut state = self.state();
-        state.is_committing = state.transactions == 0;
+        state.is_committing = !state.is_joined;
         state.is_committing
     }
 
@@ -156,29 +156,26 @@ impl Link {
         self.state().is_committing = false;
     }
 
-    /// An output takes the offsets over, for as long as the guard lives.
-    pub(crate) fn join(self: &Arc<Self>) -> Joined {
-        self.state().transactions += 1;
-        Joined { link: Arc::clone(self), is_holding: false, committed: BTreeMap::new() }
+    /// An output takes the offsets over, for as long as the guard lives; none where another one has done so.
+    pub(crate) fn join(self: &Arc<Self>) -> Option<Joined> {
+        if std::mem::replace(&mut self.state().is_joined, true) {
+            return None;
+        }
+        Some(Joined { link: Arc::clone(self), committed: BTreeMap::new() })
     }
 }
 
 /// An output's side of a link.
 pub(crate) struct Joined {
     pub(crate) link: Arc<Link>,
-    is_holding: bool,
     /// What the last transactions took along.
     committed: BTreeMap<(Arc<str>, i32), i64>,
 }
 
 impl Joined {
     /// Asks the member to hand over nothing, or lets it go on.
-    pub(crate) fn hold(&mut self, hold: bool) {
-        if self.is_holding != hold {
-            self.is_holding = hold;
-            let mut state = self.link.state();
-            state.holds = if hold { state.holds + 1 } else { state.holds.saturating_sub(1) };
-        }
+    pub(crate) fn hold(&self, hold: bool) {
+        self.link.state().is_held = hold;
     }
 
     pub(crate) fn calm(&self) -> Calm {
@@ -235,8 +232,7 @@ impl View {
 
 impl Drop for Joined {
     fn drop(&mut self) {
-        self.hold(false);
         let mut state = self.link.state();
-        state.transactions = state.transactions.saturating_sub(1);
+        (state.is_joined, state.is_held) = (false, false);
     }
 }

@@ -14,8 +14,6 @@ use super::records::{Parts, Payload};
 
 /// Events that are handed over before others of the runtime get their turn.
 const TURN: usize = 500;
-/// How long to wait for room in the producer's buffer before looking again.
-pub(super) const ROOM_WAIT: Duration = Duration::from_millis(5);
 /// How long an event that is to be sent apart waits for all others to be answered.
 const APART_MAX: Duration = Duration::from_secs(5);
 /// Topics that are looked up again at a time.
@@ -155,16 +153,10 @@ impl Delivery {
         failures
     }
 
-    /// Hands an event over, once there is room for it; gives its size in bytes.
+    /// Hands an event over; gives its size in bytes.
     async fn hand_over(&self, item: Item, number: usize) -> Result<usize, RDKafkaErrorCode> {
         let parts = self.parts_of(item).ok_or(RDKafkaErrorCode::InvalidArgument)?;
-        loop {
-            match self.live.send(&parts, number) {
-                Ok(()) => return Ok(parts.bytes),
-                Err(RDKafkaErrorCode::QueueFull) => tokio::time::sleep(ROOM_WAIT).await,
-                Err(code) => return Err(code),
-            }
-        }
+        self.live.hand_over(&parts, number).await.map(|()| parts.bytes)
     }
 
     fn parts_of(&self, item: Item) -> Option<Parts<'_>> {
@@ -216,17 +208,9 @@ impl Delivery {
 
     /// Makes an event a dead letter.
     async fn bury(&self, failure: Failure) {
-        let topic = self.topic_of(failure.item);
-        let reason = format!("Kafka does not accept it in the topic \"{topic}\": {}", failure.code);
-        let (Some(payload), Some(batch)) =
-            (self.payloads.get(failure.item.batch), self.batches.get(failure.item.batch))
-        else {
-            return;
-        };
-        let Some(number) = payload.event_of(failure.item.record) else { return };
-        match batch.events().nth(number) {
-            Some(event) => self.cx.bury(event, &reason).await,
-            None => self.cx.bury(&payload.remains_of(number), &reason).await,
+        let Item { batch, record } = failure.item;
+        if let (Some(batch), Some(payload)) = (self.batches.get(batch), self.payloads.get(batch)) {
+            fate::bury(batch, payload, record, failure.code, &self.cx).await;
         }
     }
 

@@ -1,6 +1,9 @@
 //! What follows from an error.
 
+use ferrostash_plugin::{OutputBatch, OutputContext};
 use rdkafka::error::RDKafkaErrorCode::{self, *};
+
+use super::records::Payload;
 
 /// What becomes of an event that was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,6 +16,23 @@ pub(super) enum Fate {
     Spent,
     /// It may be accepted later.
     Later,
+}
+
+/// Makes an event a dead letter, because of `code`.
+pub(super) async fn bury(
+    batch: &OutputBatch,
+    payload: &Payload,
+    record: usize,
+    code: RDKafkaErrorCode,
+    cx: &OutputContext,
+) {
+    let Some(number) = payload.event_of(record) else { return };
+    let topic = payload.parts_of(record).map(|parts| parts.topic.to_owned()).unwrap_or_default();
+    let reason = format!("Kafka does not accept it in the topic \"{topic}\": {code}");
+    match batch.events().nth(number) {
+        Some(event) => cx.bury(event, &reason).await,
+        None => cx.bury(&payload.remains_of(number), &reason).await,
+    }
 }
 
 /// The fate of an event that was answered with `code`. What is not known may pass: an event is given up only for a reason.

@@ -24,6 +24,8 @@ use crate::link::Offsets;
 
 /// How soon a commit without an answer is asked for again.
 const COMMIT_AGAIN: Duration = Duration::from_millis(200);
+/// How long to wait for room in the producer's buffer before looking again.
+const ROOM_WAIT: Duration = Duration::from_millis(5);
 /// How long a look at a topic may take.
 const LOOK_MAX: Duration = Duration::from_secs(5);
 
@@ -104,7 +106,7 @@ impl Live {
     ///
     /// # Errors
     /// librdkafka does not take it, and will not answer.
-    pub(super) fn send(&self, parts: &Parts<'_>, number: usize) -> Result<(), RDKafkaErrorCode> {
+    fn send(&self, parts: &Parts<'_>, number: usize) -> Result<(), RDKafkaErrorCode> {
         let mut record: BaseRecord<'_, [u8], [u8], usize> =
             BaseRecord::with_opaque_to(parts.topic, number).payload(parts.value);
         record.key = parts.key;
@@ -112,6 +114,19 @@ impl Live {
         self.producer
             .send(record)
             .map_err(|(error, _)| error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::InvalidArgument))
+    }
+
+    /// The same, once there is room for it.
+    ///
+    /// # Errors
+    /// As [`Live::send`]'s.
+    pub(super) async fn hand_over(&self, parts: &Parts<'_>, number: usize) -> Result<(), RDKafkaErrorCode> {
+        loop {
+            match self.send(parts, number) {
+                Err(RDKafkaErrorCode::QueueFull) => tokio::time::sleep(ROOM_WAIT).await,
+                result => return result,
+            }
+        }
     }
 
     /// Why it can never send again, where that is so.

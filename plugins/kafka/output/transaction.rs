@@ -15,11 +15,11 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use tokio::sync::{Mutex, Notify, oneshot};
 
 use super::counts::Counts;
-use super::delivery::{ROOM_WAIT, Rules};
+use super::delivery::Rules;
 use super::fate::{self, Fate};
 use super::flights::Refusals;
 use super::producer::{Live, Source};
-use super::records::{Parts, Payload};
+use super::records::Payload;
 use crate::link::{Calm, Joined, Note, Offsets, View};
 
 /// How long a transaction is open before it is to be committed.
@@ -213,13 +213,7 @@ impl Transactions {
             self.send_round(open, &payload, records, &mut buried).await;
         }
         for (record, code) in buried {
-            let Some(number) = payload.event_of(record) else { continue };
-            let topic = payload.parts_of(record).map(|parts| parts.topic.to_owned()).unwrap_or_default();
-            let reason = format!("Kafka does not accept it in the topic \"{topic}\": {code}");
-            match batch.events().nth(number) {
-                Some(event) => cx.bury(event, &reason).await,
-                None => cx.bury(&payload.remains_of(number), &reason).await,
-            }
+            fate::bury(batch, &payload, record, code, cx).await;
         }
     }
 
@@ -237,7 +231,7 @@ impl Transactions {
         for (place, record) in records.iter().enumerate() {
             let Some(parts) = payload.parts_of(*record) else { continue };
             let result = match open.broken {
-                None => hand_over(&live, &parts, first + place).await,
+                None => live.hand_over(&parts, first + place).await,
                 Some(_) => Err(RDKafkaErrorCode::State),
             };
             match result {
@@ -369,16 +363,6 @@ impl Transactions {
     }
 }
 
-/// Hands an event over, once there is room for it.
-async fn hand_over(live: &Live, parts: &Parts<'_>, number: usize) -> Result<(), RDKafkaErrorCode> {
-    loop {
-        match live.send(parts, number) {
-            Err(RDKafkaErrorCode::QueueFull) => tokio::time::sleep(ROOM_WAIT).await,
-            result => return result,
-        }
-    }
-}
-
 /// What librdkafka says of an error, in words.
 pub(super) fn said(error: &KafkaError) -> String {
     match error {
@@ -417,15 +401,13 @@ impl Open {
             if self.links.iter().any(|joined| Arc::ptr_eq(&joined.link, &note.link)) {
                 continue;
             }
-            if note.link.is_transactional() {
-                return Err("a kafka input can feed one output with `transactional_id` only".to_owned());
-            }
             if !note.link.reads_committed {
                 return Err("`transactional_id` needs `isolation_level => \"read_committed\"` on the kafka input: without it \
                             a member could begin before offsets that are still to be committed"
                     .to_owned());
             }
-            self.links.push(note.link.join());
+            let joined = note.link.join();
+            self.links.push(joined.ok_or("a kafka input can feed one output with `transactional_id` only")?);
         }
         Ok(())
     }
