@@ -1,6 +1,12 @@
 //! Encryption and login with a real Kafka: through each listener a process writes events and reads them back.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ferrostash_doubles::Elasticsearch;
 use ferrostash_tier::Kafka;
+use serde_json::{Value, json};
 
 use crate::harness::Start;
 
@@ -28,6 +34,14 @@ fn round_trip(name: &str, address: &str, options: &str) {
     process.stop();
 }
 
+/// A token that nobody has signed, which is what Kafka believes unless it is told whom to trust.
+fn token(owner: &str) -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let part = |claims: Value| URL_SAFE_NO_PAD.encode(claims.to_string());
+    let claims = json!({"sub": owner, "iat": now, "exp": now + 600});
+    format!("{}.{}.", part(json!({"alg": "none"})), part(claims))
+}
+
 #[test]
 #[ignore = "needs java and maven: cargo test --test e2e -- --ignored"]
 fn events_go_through_tls_and_every_login() {
@@ -53,6 +67,13 @@ fn events_go_through_tls_and_every_login() {
         said("CLIENT_P12")
     );
     let (sasl, tls, both) = (said("SASL_ADDRESS"), said("TLS_ADDRESS"), said("SASL_TLS_ADDRESS"));
+    let tokens = Elasticsearch::start();
+    tokens.state().bodies.insert("/token".to_owned(), json!({"access_token": token("test")}));
+    let bearer = format!(
+        r#"sasl_mechanism => OAUTHBEARER sasl_oauthbearer_token_endpoint_url => '{}/token' sasl_jaas_config =>
+           'org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required clientId="id" clientSecret="{password}";'"#,
+        tokens.url()
+    );
     for (name, address, options) in [
         ("plain", &sasl, format!("security_protocol => SASL_PLAINTEXT sasl_mechanism => PLAIN {plain}")),
         (
@@ -60,6 +81,7 @@ fn events_go_through_tls_and_every_login() {
             &sasl,
             format!("security_protocol => SASL_PLAINTEXT sasl_mechanism => 'SCRAM-SHA-512' {scram}"),
         ),
+        ("token", &sasl, format!("security_protocol => SASL_PLAINTEXT {bearer}")),
         ("tls", &tls, format!("security_protocol => SSL {} {identity}", trust("JKS"))),
         (
             "both",
