@@ -153,7 +153,7 @@ fn ledger(target: &mut Target, kafka: &Kafka, produced: &Produced) -> Result<boo
         }
         Target::Double(arrivals) => {
             arrivals.look()?;
-            let account = arrivals.account(produced);
+            let account = arrivals.account(produced, &[]);
             println!("{account}");
             (account.arrived + account.duplicates, account.arrived)
         }

@@ -3,7 +3,7 @@
 use super::run::{self, Input, Measured};
 use super::workload::Workload;
 use anyhow::Result;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Runs every program `rounds` times on `events` events and prints what it cost: medians, and of two programs also the
 /// ratios of the rounds.
@@ -24,15 +24,7 @@ pub(super) fn compare(workload: &Workload, programs: &[PathBuf], events: usize, 
         }
     }
     for (program, results) in programs.iter().zip(&results) {
-        let middle = |of: fn(&Measured) -> f64| Spread::of(results.iter().map(of)).median;
-        println!(
-            "{:<13} {:>6.2} µs CPU per event  {:>5.0} k events/s  {:>5.0} MB peak  {}",
-            workload.name,
-            middle(|run| run.cpu_micros),
-            middle(|run| run.rate) / 1000.0,
-            middle(|run| run.peak_mb),
-            program.display()
-        );
+        print_medians(workload.name, program, results);
     }
     if let [ours, theirs] = results.as_slice() {
         let ratios = |of: fn(&Measured) -> f64| {
@@ -47,6 +39,18 @@ pub(super) fn compare(workload: &Workload, programs: &[PathBuf], events: usize, 
         );
     }
     Ok(())
+}
+
+/// Prints what a program cost.
+pub(super) fn print_medians(name: &str, program: &Path, results: &[Measured]) {
+    let middle = |of: fn(&Measured) -> f64| Spread::of(results.iter().map(of)).median;
+    println!(
+        "{name:<13} {:>6.2} µs CPU per event  {:>5.0} k events/s  {:>5.0} MB peak  {}",
+        middle(|run| run.cpu_micros),
+        middle(|run| run.rate) / 1000.0,
+        middle(|run| run.peak_mb),
+        program.display()
+    );
 }
 
 /// The middle, the least and the greatest of some figures.

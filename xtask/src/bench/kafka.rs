@@ -1,6 +1,6 @@
 //! Pipelines that read a topic of a real Kafka, which runs on the same processors.
 
-use super::compare::Spread;
+use super::compare::print_medians;
 use super::output::Output;
 use super::process::Process;
 use super::run::{self, Measured};
@@ -51,15 +51,7 @@ pub(super) fn print(programs: &[PathBuf], events: usize, rounds: usize) -> Resul
             }
         }
         for (program, results) in programs.iter().zip(&results) {
-            let middle = |of: fn(&Measured) -> f64| Spread::of(results.iter().map(of)).median;
-            println!(
-                "{:<13} {:>6.2} µs CPU per event  {:>5.0} k events/s  {:>5.0} MB peak  {}",
-                pipeline.name,
-                middle(|run| run.cpu_micros),
-                middle(|run| run.rate) / 1000.0,
-                middle(|run| run.peak_mb),
-                program.display()
-            );
+            print_medians(pipeline.name, program, results);
         }
     }
     Ok(())

@@ -39,7 +39,9 @@ pub struct Account {
     pub lost: Vec<u64>,
     /// How often an event was delivered beyond once, whether or not that made another document.
     pub repeated: u64,
-    /// Documents beyond one for each event.
+    /// Messages beyond one for each event: the producer's own, when brokers die.
+    pub written_again: u64,
+    /// Documents beyond one for each message.
     pub duplicates: u64,
     /// The longest that an event was under way, from the producer to the stand-in.
     pub longest: Duration,
@@ -49,8 +51,9 @@ impl fmt::Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "produced {}, arrived {}, lost {}, delivered again {}, duplicate documents {}, longest under way {:.1} s",
+            "produced {} (and {} again), arrived {}, lost {}, delivered again {}, duplicate documents {}, longest under way {:.1} s",
             self.produced,
+            self.written_again,
             self.arrived,
             self.lost.len(),
             self.repeated,
@@ -129,12 +132,15 @@ impl Arrivals {
     pub fn wait_for(&mut self, produced: &Produced, limit: Duration) -> Result<()> {
         let all = produced.events - produced.unsure.len() as u64;
         let arrived = wait("all events", limit, || Ok((self.look()? >= all).then_some(())));
-        arrived.with_context(|| self.account(produced).to_string())
+        arrived.with_context(|| self.account(produced, &[]).to_string())
     }
 
-    /// The account, by what was noted.
+    /// The account, by what was noted; `messages` are the numbers in the topic where they are known.
     #[must_use]
-    pub fn account(&self, produced: &Produced) -> Account {
+    pub fn account(&self, produced: &Produced, messages: &[u64]) -> Account {
+        let mut written = BTreeMap::<u64, u64>::new();
+        messages.iter().for_each(|number| *written.entry(*number).or_default() += 1);
+        let written = |number: &u64| written.get(number).map_or(1, |count| *count);
         let missing = |number: &u64| !self.seen.contains_key(number) && !produced.unsure.contains(number);
         let way = |(number, arrival): (&u64, &Arrival)| {
             let sent = usize::try_from(*number).ok().and_then(|number| produced.times.get(number))?;
@@ -145,8 +151,17 @@ impl Arrivals {
             produced: produced.events,
             arrived: self.seen.len() as u64,
             lost: (0..produced.events).filter(missing).collect(),
-            repeated: self.writes - self.seen.len() as u64,
-            duplicates: self.seen.values().map(|arrival| documents(arrival) - 1).sum(),
+            repeated: self
+                .seen
+                .iter()
+                .map(|(number, arrival)| arrival.writes.saturating_sub(written(number)))
+                .sum(),
+            written_again: self.seen.keys().map(|number| written(number) - 1).sum(),
+            duplicates: self
+                .seen
+                .iter()
+                .map(|(number, arrival)| documents(arrival).saturating_sub(written(number)))
+                .sum(),
             longest: self.seen.iter().filter_map(way).max().unwrap_or_default(),
         }
     }
@@ -181,10 +196,12 @@ mod tests {
             arrivals.note(number, id, after(seconds));
         }
         let produced = Produced { events: 5, unsure: BTreeSet::from([4]), times: vec![start; 5] };
-        let account = arrivals.account(&produced);
+        let account = arrivals.account(&produced, &[]);
         assert_eq!((account.produced, account.arrived, account.lost.as_slice()), (5, 3, [3].as_slice()));
         assert_eq!((account.repeated, account.duplicates), (2, 1));
         assert_eq!(account.longest, Duration::from_secs(7));
+        let account = arrivals.account(&produced, &[0, 1, 1, 2, 3]);
+        assert_eq!((account.written_again, account.repeated, account.duplicates), (1, 1, 0));
         let missing = arrivals.wait_for(&produced, Duration::ZERO).unwrap_err();
         assert!(format!("{missing:#}").contains("lost 1"), "{missing:#}");
     }

@@ -204,7 +204,7 @@ impl<'k> Group<'k> {
             member.stop()?;
         }
         self.arrivals.look()?;
-        Ok(self.arrivals.account(produced))
+        Ok(self.arrivals.account(produced, &self.kafka.numbers(&self.setup.name)?))
     }
 }
 

@@ -168,7 +168,10 @@ impl Kafka {
         consumer.assign(&list)?;
         let mut numbers = Vec::new();
         while !open.is_empty() {
-            match consumer.poll(ANSWER_TIME_MAX).with_context(|| format!("{topic} has no end"))? {
+            let polled = consumer.poll(ANSWER_TIME_MAX);
+            match polled.with_context(|| {
+                format!("{topic}: no end of the partitions {open:?}, {} read", numbers.len())
+            })? {
                 Ok(message) => {
                     let value = serde_json::from_slice(message.payload().unwrap_or_default())?;
                     numbers.push(http::number(&value, "/n")?);
