@@ -42,8 +42,8 @@ pub(crate) struct KafkaOutputOptions {
     #[option(default = {})]
     pub(crate) message_headers: Vec<(String, Template)>,
     /// Which brokers must have an event before it counts as delivered: nobody (`0`), the partition's leader (`1`), or all replicas that
-    /// are in sync. With `all` a second sending is recognised by the broker, so there are no duplicates from it unless the producer has to be
-    /// replaced.
+    /// are in sync. With `all` brokers recognise a second sending, but for a few events around the loss of a partition's leader or of the
+    /// producer; `transactional_id` leaves none.
     #[option(default = "1")]
     pub(crate) acks: Acks,
     /// Most bytes in a batch of one partition. Absent, a batch takes what has come within `linger_ms`, up to a megabyte: each is a
