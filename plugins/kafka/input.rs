@@ -3,18 +3,20 @@
 //! | file | what |
 //! |---|---|
 //! | `options`, `registry_options`, `settings` | the options, and what they are to librdkafka and to us |
-//! | `member`, `context` | a member of the group: polling, rebalances, commits |
-//! | `partition` | what is known of one partition: what is in flight, settled, committed |
+//! | `member`, `context`, `committer` | a member of the group: polling, rebalances, commits |
+//! | `partition`, `partitions` | what is known of a partition: what is in flight, settled, committed |
 //! | `records`, `deserializer` | messages, and the events that workers make of them |
 //! | `schema_registry`, `avro` | schemas, and the JSON of values that were written by them |
 //! | `statistics` | what librdkafka tells of partitions |
 
 mod avro;
+mod committer;
 pub(crate) mod context;
 mod deserializer;
 mod member;
 pub(crate) mod options;
 mod partition;
+mod partitions;
 mod records;
 pub(crate) mod registry_options;
 mod schema_registry;

@@ -3,26 +3,29 @@
 //! It never waits for longer than it may be away from the group. While the pipeline has no room it polls on with all
 //! partitions paused; a partition that the group wants back is drained while the others go on.
 
-use std::collections::HashMap;
+mod commits;
+mod sharing;
+
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use ferrostash_plugin::{Ack, AckNote, Counter, LineBuffers, MetricRow, MetricTable, Outcome, Shutdown};
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message, Offset, TopicPartitionList};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use super::context::{MemberContext, Occurrence, give_back, take_over};
+use super::committer::Committer;
+use super::context::{MemberContext, Occurrence, give_back};
 use super::partition::Partition;
+use super::partitions::Partitions;
 use super::records::{Place, Reading, Records, Values};
 use super::settings::Settings;
 use super::statistics::Statistics;
 use crate::link::Link;
+use sharing::Leaving;
 
 /// Bytes of messages with which a chunk is handed over.
 const CHUNK_BYTES: usize = 192 << 10;
@@ -34,12 +37,8 @@ const LOOK_EVERY_LEAVING: Duration = Duration::from_millis(5);
 const PAUSE_AFTER: Duration = Duration::from_millis(500);
 /// How often it is looked whether a transaction still wants calm.
 const CALM_EVERY: Duration = Duration::from_millis(1);
-/// How long partitions that the group wants back are drained, at most.
-const DRAIN_MAX: Duration = Duration::from_secs(10);
 /// How long a commit may take before it is given up.
 const COMMIT_MAX: Duration = Duration::from_secs(5);
-/// How long brokers are asked where a partition ends, before the library decides.
-const BEGIN_MAX: Duration = Duration::from_secs(5);
 /// How often partitions are looked through: what is settled, what is paused.
 const SETTLE_EVERY: Duration = Duration::from_millis(20);
 /// How often the numbers of partitions are shown.
@@ -66,40 +65,6 @@ impl Handed {
 impl Drop for Handed {
     fn drop(&mut self) {
         self.acks.iter().for_each(Ack::abandon);
-    }
-}
-
-/// Commits offsets, on a thread of its own: the library tells only who waits for it how a commit ended.
-struct Committer {
-    jobs: Option<SyncSender<TopicPartitionList>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Committer {
-    fn new(consumer: Arc<BaseConsumer<MemberContext>>) -> Result<Committer, String> {
-        let (jobs, offsets) = sync_channel::<TopicPartitionList>(1);
-        let thread = std::thread::Builder::new().name("kafka-commit".to_owned()).spawn(move || {
-            for offsets in offsets {
-                let error = consumer.commit(&offsets, CommitMode::Sync).err();
-                consumer.context().committed(offsets, error);
-            }
-        });
-        let thread = thread.map_err(|error| format!("no thread for commits: {error}"))?;
-        Ok(Committer { jobs: Some(jobs), thread: Some(thread) })
-    }
-
-    /// Begins a commit; false while another one is on its way.
-    fn begin(&self, offsets: TopicPartitionList) -> bool {
-        self.jobs.as_ref().is_some_and(|jobs| jobs.try_send(offsets).is_ok())
-    }
-
-    /// Ends the thread; waits for it where nothing is on its way.
-    fn end(&mut self, is_idle: bool) {
-        self.jobs = None;
-        if let Some(thread) = self.thread.take().filter(|_| is_idle) {
-            // A panic there is a commit that failed.
-            let _ = thread.join();
-        }
     }
 }
 
@@ -152,14 +117,6 @@ struct Taken {
     place: usize,
     first: i64,
     next: i64,
-}
-
-/// Partitions that the group wants back.
-struct Leaving {
-    partitions: TopicPartitionList,
-    /// Until when they are drained, and then until when their commit may take.
-    until: Instant,
-    is_drained: bool,
 }
 
 /// When things were done last.
@@ -401,7 +358,7 @@ impl Member {
 
     fn settle(&mut self, now: Instant) {
         let is_transactional = self.link.is_joined();
-        for slot in 0..self.partitions.slots.len() {
+        for slot in self.partitions.slots() {
             let Some(partition) = self.partitions.get_mut(slot) else { continue };
             partition.settle(now);
             partition.waits_for_all = is_transactional;
@@ -446,107 +403,6 @@ impl Member {
         }
     }
 
-    fn take_over(&mut self, mut assigned: TopicPartitionList) {
-        self.with.counts.rebalances.add(1);
-        tracing::info!(partitions = assigned.count(), "The group gives us partitions.");
-        let cluster = self.with.consumer.client().fetch_cluster_id(BEGIN_MAX);
-        if cluster.is_none() {
-            tracing::warn!("The cluster does not say its id: events have no ids of their own.");
-        }
-        let begun = self.with.settings.begin(&self.with.consumer, &mut assigned, BEGIN_MAX);
-        for element in assigned.elements() {
-            let (topic, number) = (element.topic(), element.partition());
-            let source = cluster.as_deref().map(|cluster| source(cluster, topic, number));
-            let mut partition = Partition::new(Place { topic: topic.into(), partition: number, source });
-            // The library remembers the pause of a partition that we had before: what is wanted now is said below.
-            partition.is_paused = !self.is_stalled;
-            if let Some(offset) = begun.get(&(topic.to_owned(), number)) {
-                partition.begin_at(*offset);
-                self.link.reset(partition.topic(), number, Some(*offset));
-            }
-            self.partitions.insert(partition);
-        }
-        if let Err(error) = take_over(&self.with.consumer, &assigned) {
-            tracing::error!(%error, "Partitions can't be taken over.");
-        }
-        self.with.counts.assigned.add(assigned.count() as u64);
-        self.pause_and_resume();
-        self.show();
-    }
-
-    /// Begins to drain partitions that the group wants back; those that others have already are forgotten.
-    fn let_go(&mut self, partitions: TopicPartitionList, are_lost: bool) {
-        let now = Instant::now();
-        tracing::info!(partitions = partitions.count(), are_lost, "The group wants partitions back.");
-        let elements = partitions.elements();
-        let slots = elements.iter().filter_map(|e| self.partitions.slot(e.topic(), e.partition()));
-        self.drop_taken_of(&slots.collect::<Vec<_>>());
-        for element in partitions.elements() {
-            if let Some(partition) = self.partitions.find_mut(element.topic(), element.partition()) {
-                partition.is_leaving = true;
-            }
-        }
-        self.pause_and_resume();
-        let drain =
-            if are_lost { Duration::ZERO } else { DRAIN_MAX.min(self.with.settings.max_poll_interval / 2) };
-        let leaving = Leaving { partitions, until: now + drain, is_drained: are_lost };
-        if are_lost {
-            self.forget(&leaving);
-        } else {
-            self.leaving = Some(leaving);
-        }
-    }
-
-    fn give_back_what_is_drained(&mut self, now: Instant) {
-        let Some(leaving) = &mut self.leaving else { return };
-        let of = |element: &(String, i32)| self.partitions.find(&element.0, element.1);
-        let names: Vec<_> =
-            leaving.partitions.elements().iter().map(|e| (e.topic().to_owned(), e.partition())).collect();
-        if !leaving.is_drained {
-            let in_flight: usize = names.iter().filter_map(of).map(Partition::in_flight).sum();
-            if in_flight > 0 && now < leaving.until {
-                return;
-            }
-            if in_flight > 0 {
-                self.with.counts.undrained.add(1);
-                tracing::warn!(
-                    chunks = in_flight,
-                    "Outputs did not take everything of partitions that go to others: they read it again."
-                );
-            }
-            leaving.is_drained = true;
-            leaving.until = now + COMMIT_MAX;
-            self.commit(now);
-            return;
-        }
-        let is_committed = names.iter().filter_map(of).all(|partition| partition.to_commit().is_none());
-        if is_committed || now >= leaving.until {
-            if let Some(leaving) = self.leaving.take() {
-                self.forget(&leaving);
-            }
-        } else {
-            // An earlier commit was on its way, or the last one failed.
-            self.commit(now);
-        }
-    }
-
-    /// Gives partitions back for good; whoever still works on them is not listened to any more.
-    fn forget(&mut self, leaving: &Leaving) {
-        let elements = leaving.partitions.elements();
-        let slots = elements.iter().filter_map(|e| self.partitions.slot(e.topic(), e.partition()));
-        self.drop_taken_of(&slots.collect::<Vec<_>>());
-        for element in elements {
-            if self.partitions.remove(element.topic(), element.partition()) {
-                self.with.counts.assigned.subtract(1);
-                self.link.reset(&element.topic().into(), element.partition(), None);
-            }
-        }
-        if let Err(error) = give_back(&self.with.consumer, &leaving.partitions) {
-            tracing::warn!(%error, "Partitions could not be given back.");
-        }
-        self.show();
-    }
-
     /// Forgets what was taken and not handed over, if something of these partitions is in it; the others are read again.
     fn drop_taken_of(&mut self, slots: &[usize]) {
         if !self.taken.iter().any(|taken| slots.contains(&taken.slot)) {
@@ -564,54 +420,6 @@ impl Member {
                 partition.again_from(first, Instant::now());
             }
         }
-    }
-
-    /// Commits what is settled, unless an earlier commit is still on its way.
-    fn commit(&mut self, now: Instant) {
-        if self.commit_sent.is_some() {
-            return;
-        }
-        self.times.committed = now;
-        let mut offsets = TopicPartitionList::new();
-        for partition in self.partitions.iter_mut() {
-            partition.settle(now);
-            let Some(offset) = partition.to_commit() else { continue };
-            let Place { topic, partition, .. } = &partition.place;
-            // Only an offset below zero is refused.
-            let _ = offsets.add_partition_offset(topic, *partition, Offset::Offset(offset));
-        }
-        if offsets.count() == 0 {
-            return;
-        }
-        if !self.link.begin_commit() {
-            // They were part of a transaction.
-            self.partitions.iter_mut().for_each(Partition::set_all_committed);
-        } else if self.committer.begin(offsets) {
-            self.commit_sent = Some(now);
-        } else {
-            self.link.end_commit();
-        }
-    }
-
-    fn note_commit(&mut self, offsets: &TopicPartitionList, error: Option<KafkaError>) {
-        self.commit_sent = None;
-        self.link.end_commit();
-        if let Some(error) = error {
-            return self.note_commit_error(&error);
-        }
-        self.with.counts.commits.add(1);
-        for element in offsets.elements() {
-            let partition = self.partitions.find_mut(element.topic(), element.partition());
-            if let (Some(partition), Offset::Offset(offset)) = (partition, element.offset()) {
-                partition.set_committed(offset);
-            }
-        }
-    }
-
-    /// A commit that fails costs nothing: what it says is said again with the next one, or read again by others.
-    fn note_commit_error(&self, error: &KafkaError) {
-        self.with.counts.commit_errors.add(1);
-        tracing::warn!(%error, limited = true, "Unable to commit records");
     }
 
     fn note_statistics(&mut self, json: &[u8]) {
@@ -682,68 +490,5 @@ impl Member {
             let _ = give_back(&self.with.consumer, &leaving.partitions);
         }
         // The consumer leaves the group when the last one who has it lets go.
-    }
-}
-
-/// A number for a partition, the same for whoever reads it.
-fn source(cluster: &str, topic: &str, partition: i32) -> u64 {
-    let partition = partition.to_be_bytes();
-    ferrostash_event::source_number(&[b"kafka", cluster.as_bytes(), topic.as_bytes(), &partition])
-}
-
-/// The partitions of a member, each in a slot that it keeps.
-#[derive(Default)]
-struct Partitions {
-    slots: Vec<Option<Partition>>,
-    by_name: HashMap<String, HashMap<i32, usize>>,
-}
-
-impl Partitions {
-    fn slot(&self, topic: &str, partition: i32) -> Option<usize> {
-        self.by_name.get(topic)?.get(&partition).copied()
-    }
-
-    fn get(&self, slot: usize) -> Option<&Partition> {
-        self.slots.get(slot)?.as_ref()
-    }
-
-    fn get_mut(&mut self, slot: usize) -> Option<&mut Partition> {
-        self.slots.get_mut(slot)?.as_mut()
-    }
-
-    fn find(&self, topic: &str, partition: i32) -> Option<&Partition> {
-        self.get(self.slot(topic, partition)?)
-    }
-
-    fn find_mut(&mut self, topic: &str, partition: i32) -> Option<&mut Partition> {
-        self.get_mut(self.slot(topic, partition)?)
-    }
-
-    fn insert(&mut self, partition: Partition) {
-        let free = self.slots.iter().position(Option::is_none);
-        let slot = free.unwrap_or_else(|| {
-            self.slots.push(None);
-            self.slots.len() - 1
-        });
-        let topic = self.by_name.entry(partition.place.topic.to_string()).or_default();
-        topic.insert(partition.place.partition, slot);
-        if let Some(place) = self.slots.get_mut(slot) {
-            *place = Some(partition);
-        }
-    }
-
-    fn remove(&mut self, topic: &str, partition: i32) -> bool {
-        let Some(slot) = self.by_name.get_mut(topic).and_then(|topic| topic.remove(&partition)) else {
-            return false;
-        };
-        self.slots.get_mut(slot).and_then(Option::take).is_some()
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &Partition> {
-        self.slots.iter().flatten()
-    }
-
-    fn iter_mut(&mut self) -> impl Iterator<Item = &mut Partition> {
-        self.slots.iter_mut().flatten()
     }
 }

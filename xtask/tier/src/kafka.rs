@@ -1,6 +1,6 @@
 //! A real Kafka of one or several brokers.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
@@ -160,21 +160,26 @@ impl Kafka {
         let consumer: BaseConsumer = config.set("enable.partition.eof", "true").create()?;
         let metadata = consumer.fetch_metadata(Some(topic), ANSWER_TIME_MAX)?;
         let partitions = metadata.topics().first().context("no such topic")?.partitions();
-        let mut open: BTreeSet<i32> = partitions.iter().map(|partition| partition.id()).collect();
+        // Where each is, of those whose end was not seen.
+        let mut open: BTreeMap<i32, i64> = partitions.iter().map(|partition| (partition.id(), 0)).collect();
         let mut list = TopicPartitionList::new();
-        for partition in &open {
+        for partition in open.keys() {
             list.add_partition_offset(topic, *partition, Offset::Beginning)?;
         }
         consumer.assign(&list)?;
         let mut numbers = Vec::new();
         while !open.is_empty() {
             let polled = consumer.poll(ANSWER_TIME_MAX);
-            match polled.with_context(|| {
-                format!("{topic}: no end of the partitions {open:?}, {} read", numbers.len())
-            })? {
+            let polled = polled.with_context(|| {
+                let end = |partition: &i32| consumer.fetch_watermarks(topic, *partition, ANSWER_TIME_MAX);
+                let ends: Vec<_> = open.keys().map(end).collect();
+                format!("{topic}: nothing comes any more, of the partitions {open:?} with ends {ends:?}")
+            });
+            match polled? {
                 Ok(message) => {
                     let value = serde_json::from_slice(message.payload().unwrap_or_default())?;
                     numbers.push(http::number(&value, "/n")?);
+                    open.insert(message.partition(), message.offset() + 1);
                 }
                 Err(KafkaError::PartitionEOF(partition)) => drop(open.remove(&partition)),
                 Err(error) => return Err(error.into()),
