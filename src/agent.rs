@@ -10,6 +10,7 @@ use ferrostash_event::Timestamp;
 use ferrostash_pipeline::{Budget, EndReason, Pipeline, RunningPipeline, Runtimes, Services, StartFailure};
 use ferrostash_plugin::{Counter, Dropped, Shutdown};
 use ferrostash_queue::dead_letter_queue::DeadLetterQueue;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
@@ -35,6 +36,9 @@ pub(crate) struct Agent {
     /// What the API shows.
     pub(crate) view: Arc<View>,
     ended: Arc<Notify>,
+    /// The configuration is to be looked at again.
+    converge_later: Notify,
+    is_ending: AtomicBool,
 }
 
 /// What the API sees of the agent.
@@ -142,7 +146,16 @@ impl Agent {
             budget: Budget::new(settings.memory_max_bytes),
             reloads: Reloads::default(),
         };
-        Agent { settings, inputs, workshop, runtimes, view: Arc::new(view), ended: Arc::default() }
+        Agent {
+            settings,
+            inputs,
+            workshop,
+            runtimes,
+            view: Arc::new(view),
+            ended: Arc::default(),
+            converge_later: Notify::new(),
+            is_ending: AtomicBool::new(false),
+        }
     }
 
     /// Starts the pipelines and looks after them until the process is to end.
@@ -170,17 +183,15 @@ impl Agent {
             tokio::select! {
                 asked = signals.next() => match asked {
                     Asked::End(name) => {
-                        tracing::warn!(target: "logstash.runner", "{name} received. Shutting down.");
+                        self.begin_end(name);
                         return Ending::Orderly;
                     }
-                    Asked::Reload => {
-                        tracing::warn!(target: "logstash.runner", "SIGHUP received.");
-                        // What it names may have changed, such as a folder of patterns: try again, whatever failed.
-                        self.view.pipelines().iter().for_each(|known| known.forget_tried());
-                        self.converge().await;
-                    }
+                    Asked::Reload => self.converge_anew(),
                 },
-                () = reload => self.converge().await,
+                () = reload => self.converge_later.notify_one(),
+                () = self.converge_later.notified() => if let Some(ending) = self.converge_listening(signals).await {
+                    return ending;
+                },
                 () = self.ended.notified() => {}
             }
             let all = self.view.pipelines();
@@ -189,6 +200,47 @@ impl Agent {
                 return if crashed { Ending::Failed } else { Ending::Orderly };
             }
         }
+    }
+
+    /// Somebody asks for a reload.
+    fn converge_anew(&self) {
+        tracing::warn!(target: "logstash.runner", "SIGHUP received.");
+        // What it names may have changed, such as a folder of patterns: try again, whatever failed.
+        self.view.pipelines().iter().for_each(|known| known.forget_tried());
+        self.converge_later.notify_one();
+    }
+
+    /// Brings what runs in line with the configuration, and hears signals while pipelines take their time to end.
+    async fn converge_listening(&self, signals: &mut Signals) -> Option<Ending> {
+        let converge = self.converge();
+        tokio::pin!(converge);
+        loop {
+            tokio::select! {
+                () = &mut converge => return self.is_ending().then_some(Ending::Orderly),
+                asked = signals.next() => match asked {
+                    Asked::Reload => self.converge_anew(),
+                    Asked::End(name) if self.is_ending() => return Some(end_at_once(name)),
+                    Asked::End(name) => self.begin_end(name),
+                },
+            }
+        }
+    }
+
+    fn is_ending(&self) -> bool {
+        self.is_ending.load(Ordering::Acquire)
+    }
+
+    /// Somebody asks for the end: all pipelines stop, and none is started any more.
+    fn begin_end(&self, name: &str) {
+        tracing::warn!(target: "logstash.runner", "{name} received. Shutting down.");
+        self.is_ending.store(true, Ordering::Release);
+        self.stop_pipelines();
+    }
+
+    fn stop_pipelines(&self) {
+        // From here on receiving pipelines wait for those that send to them.
+        self.workshop.bus.end();
+        self.view.pipelines().iter().for_each(|managed| managed.running.stop());
     }
 
     /// Brings what runs in line with the configuration as it is now.
@@ -207,6 +259,9 @@ impl Agent {
             }
         }
         for settings in &wanted {
+            if self.is_ending() {
+                return;
+            }
             let draft = Draft::read(settings, &self.workshop.vars);
             match self.view.pipelines().into_iter().find(|known| known.settings.id == settings.id) {
                 None => drop(self.create(draft).await),
@@ -258,6 +313,9 @@ impl Agent {
             }
         };
         self.stop(old).await;
+        if self.is_ending() {
+            return;
+        }
         match self.launch(settings, hash, built, &warnings, Arc::clone(&old.reloads)).await {
             Ok(managed) => {
                 self.view.put(managed);
@@ -355,10 +413,11 @@ impl Agent {
     }
 
     async fn stop_all(&self, signals: &mut Signals, ending: Ending) -> Ending {
+        if ending == Ending::Now {
+            return ending;
+        }
+        self.stop_pipelines();
         let pipelines = self.view.pipelines();
-        // From here on receiving pipelines wait for those that send to them.
-        self.workshop.bus.end();
-        pipelines.iter().for_each(|managed| managed.running.stop());
         let all_ended = async {
             for managed in &pipelines {
                 managed.wait().await;
@@ -369,8 +428,7 @@ impl Agent {
             tokio::select! {
                 () = &mut all_ended => return ending,
                 asked = signals.next() => if let Asked::End(name) = asked {
-                    tracing::error!(target: "logstash.runner", fatal = true, "{name} received. Terminating immediately..");
-                    return Ending::Now;
+                    return end_at_once(name);
                 },
             }
         }
@@ -391,6 +449,12 @@ impl Agent {
             "Pipelines running"
         );
     }
+}
+
+/// Somebody asks for the end once more.
+fn end_at_once(name: &str) -> Ending {
+    tracing::error!(target: "logstash.runner", fatal = true, "{name} received. Terminating immediately..");
+    Ending::Now
 }
 
 impl Invalid {

@@ -128,6 +128,29 @@ fn the_second_interrupt_ends_it_at_once() {
     assert!(before.elapsed().as_secs() < 5, "{:?}", before.elapsed());
 }
 
+#[test]
+fn a_reload_that_waits_for_the_old_pipeline_hears_signals() {
+    let place = Place::new();
+    let conf = |count| {
+        format!("input {{ generator {{ count => {count} }} }} output {{ file {{ path => '/dev/full' }} }}")
+    };
+    let file = place.conf("blocked.conf", &conf(10));
+    let mut process = place.start(&file, &[]);
+    process.wait_for("No space left on device");
+    place.conf("blocked.conf", &conf(11));
+    process.signal("HUP");
+    process.wait_for("SIGHUP received.");
+    process.signal("TERM");
+    process.wait_for("SIGTERM received. Shutting down.");
+    process.signal("TERM");
+    let before = std::time::Instant::now();
+    let finished = process.finish();
+    assert_eq!(finished.code, Some(1), "{finished:?}");
+    assert!(finished.said().contains("SIGTERM received. Terminating immediately"), "{finished:?}");
+    assert_eq!(finished.said().matches("Pipeline started").count(), 1, "{finished:?}");
+    assert!(before.elapsed().as_secs() < 5, "{:?}", before.elapsed());
+}
+
 /// A pipeline from a tcp port that marks events with `mark`.
 fn marking(port: u16, target: &Path, mark: &str) -> String {
     format!(
