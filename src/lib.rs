@@ -12,6 +12,7 @@ mod generation;
 pub mod logging;
 pub mod plugins;
 pub mod queue_command;
+mod run_once;
 pub mod settings;
 
 use std::ffi::OsString;

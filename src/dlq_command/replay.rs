@@ -3,13 +3,13 @@
 use super::queues::Queues;
 use super::select::Selection;
 use crate::cli::exit;
-use crate::dead_letters::{self, Kept};
-use crate::generation::{Draft, engine_settings};
+use crate::generation::engine_settings;
+use crate::logging;
+use crate::run_once::{self, Ran, Run};
 use crate::settings::{Inputs, Settings};
-use crate::{IO_THREADS, logging, runtime};
 use ferrostash_event::Event;
-use ferrostash_pipeline::{Budget, EndReason, InputPart, Part, Pipeline, Runtimes, Services};
-use ferrostash_plugin::{Codec, EncodeError, EventSink, Input, InputContext, InputError, Shutdown};
+use ferrostash_pipeline::{EndReason, InputPart, Part, RunningPipeline};
+use ferrostash_plugin::{Codec, EncodeError, EventSink, Input, InputContext, InputError};
 use ferrostash_queue::dead_letter_queue::{
     Damage, Feed, Position, Progress, QueueLock, Reader, delete_segment, put_aside, segments,
 };
@@ -35,60 +35,37 @@ pub(super) fn run(
     let mut pipeline_settings = settings.pipeline.clone();
     pipeline.clone_into(&mut pipeline_settings.id);
     pipeline_settings.dead_letter_queue.enable = true;
-    let draft = Draft::read(&pipeline_settings, &workshop.vars).without_inputs();
-    let (mut built, warnings) = draft.build(&workshop).map_err(|invalid| invalid.report)?;
-    warnings.iter().for_each(|warning| drop(write!(std::io::stderr(), "{warning}")));
+    let mut built = run_once::build(&pipeline_settings, &workshop)?;
     let _lock = match purge {
         true => Some(QueueLock::cleaner(&dir).map_err(|error| error.to_string())?),
         false => None,
     };
     let report = Arc::<Mutex<Report>>::default();
     built.inputs = vec![replay_input(&dir, selection, purge, Arc::clone(&report))];
-    let runtimes = (
-        runtime("io", IO_THREADS).map_err(|error| error.to_string())?,
-        runtime("worker", pipeline_settings.worker_count()).map_err(|error| error.to_string())?,
-    );
-    let handles = Runtimes { io: runtimes.0.handle().clone(), workers: runtimes.1.handle().clone() };
-    let budget = Budget::new(settings.memory_max_bytes);
     // Beside the queue that is read, which somebody else may be writing.
     let again = format!("{pipeline}.replay");
-    let replay = async {
-        let queue = dead_letters::open(&pipeline_settings.dead_letter_queue, &again).await;
-        let queue = Arc::new(queue.map_err(|error| error.to_string())?);
-        let services = Services { dead_letters: Arc::new(Kept::new(Arc::clone(&queue))), budget };
-        let shutdown = Shutdown::new();
-        // What is replayed is on disk already; the pipeline's own queue and spills may be in use.
-        let engine = engine_settings(&pipeline_settings, &workshop.path_data);
-        let engine = ferrostash_pipeline::Settings { persisted: None, spill: None, ..engine };
-        let started = Pipeline::start(built, engine, handles, services, shutdown).await;
-        let ended = match started {
-            Err(failure) => Err(failure.to_string()),
-            Ok(running) => {
-                tokio::select! {
-                    reason = running.wait() => Ok(reason),
-                    _ = tokio::signal::ctrl_c() => {
-                        running.stop();
-                        Ok(running.wait().await)
-                    }
-                }
-            }
-        };
-        queue.close().await;
-        let again = queue.stats().written_events.get();
-        ended.map(|reason| (reason, again, queue.dir().to_owned()))
+    // What is replayed is on disk already; the pipeline's own queue and spills may be in use.
+    let engine = engine_settings(&pipeline_settings, &workshop.path_data);
+    let engine = ferrostash_pipeline::Settings { persisted: None, spill: None, ..engine };
+    let run = Run {
+        built,
+        engine,
+        settings: &pipeline_settings,
+        letters: Some(&again),
+        memory_max_bytes: settings.memory_max_bytes,
+        interrupt: RunningPipeline::stop,
     };
-    let ended = runtimes.0.block_on(replay);
-    runtimes.1.shutdown_background();
-    runtimes.0.shutdown_background();
-    let (reason, again, dir_again) = ended?;
+    let Ran { reason, letters, .. } = run.until_the_end()?;
     let report = report.lock().unwrap_or_else(PoisonError::into_inner);
     let _ = writeln!(
         std::io::stderr(),
-        "{} entries were replayed, {} places could not be read, {} segments were deleted, {again} events are in {}",
+        "{} entries were replayed, {} places could not be read, {} segments were deleted{}",
         report.entries,
         report.damaged.len(),
         report.deleted,
-        dir_again.display()
+        letters.map_or(String::new(), |again| {
+            format!(", {} events are in {}", again.stats().written_events.get(), again.dir().display())
+        })
     );
     match (reason, &report.error) {
         (EndReason::Finished, None) if report.is_settled => Ok(ExitCode::from(exit::OK)),

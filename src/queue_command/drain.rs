@@ -1,14 +1,11 @@
 //! `ferrostash queue drain`: runs a pipeline without its inputs until its queue is empty.
 
-use crate::dead_letters::{self, Kept};
-use crate::generation::{Draft, engine_settings, folder_of};
+use crate::generation::{engine_settings, folder_of};
+use crate::logging;
+use crate::run_once::{self, Ran, Run};
 use crate::settings::{Inputs, PipelineSettings, QueueType, Settings};
-use crate::{IO_THREADS, logging, runtime};
-use ferrostash_pipeline::{Budget, EndReason, Pipeline, RunningPipeline, Runtimes, Services};
-use ferrostash_plugin::{DeadLetters, Dropped, Shutdown};
+use ferrostash_pipeline::{EndReason, RunningPipeline};
 use ferrostash_queue::pages;
-use std::io::Write as _;
-use std::sync::Arc;
 
 /// Drains the queue of `pipeline`. Says what was done.
 ///
@@ -25,39 +22,16 @@ pub(super) fn drain(inputs: &Inputs, pipeline: &str) -> Result<String, String> {
     pipeline_settings.queue.drain = true;
     logging::init(&settings.log).map_err(|error| format!("could not start logging: {error}"))?;
     let workshop = crate::workshop(&settings, inputs);
-    let draft = Draft::read(&pipeline_settings, &workshop.vars).without_inputs();
-    let (built, warnings) = draft.build(&workshop).map_err(|invalid| invalid.report)?;
-    warnings.iter().for_each(|warning| drop(write!(std::io::stderr(), "{warning}")));
-    let io = runtime("io", IO_THREADS).map_err(|error| error.to_string())?;
-    let workers = runtime("worker", pipeline_settings.worker_count()).map_err(|error| error.to_string())?;
-    let handles = Runtimes { io: io.handle().clone(), workers: workers.handle().clone() };
-    let ended = io.block_on(async {
-        let queue = match pipeline_settings.dead_letter_queue.enable {
-            false => None,
-            true => {
-                let queue = dead_letters::open(&pipeline_settings.dead_letter_queue, pipeline).await;
-                Some(Arc::new(queue.map_err(|error| error.to_string())?))
-            }
-        };
-        let dead_letters: Arc<dyn DeadLetters> = match &queue {
-            Some(queue) => Arc::new(Kept::new(Arc::clone(queue))),
-            None => Arc::new(Dropped),
-        };
-        let services = Services { dead_letters, budget: Budget::new(settings.memory_max_bytes) };
-        let engine = engine_settings(&pipeline_settings, &workshop.path_data);
-        let started = Pipeline::start(built, engine, handles, services, Shutdown::new()).await;
-        let ended = match started {
-            Err(failure) => Err(failure.to_string()),
-            Ok(running) => Ok((until_the_end(&running).await, running)),
-        };
-        if let Some(queue) = queue {
-            queue.close().await;
-        }
-        ended
-    });
-    workers.shutdown_background();
-    io.shutdown_background();
-    let (reason, running) = ended?;
+    let built = run_once::build(&pipeline_settings, &workshop)?;
+    let run = Run {
+        built,
+        engine: engine_settings(&pipeline_settings, &workshop.path_data),
+        settings: &pipeline_settings,
+        letters: pipeline_settings.dead_letter_queue.enable.then_some(pipeline),
+        memory_max_bytes: settings.memory_max_bytes,
+        interrupt: RunningPipeline::abandon,
+    };
+    let Ran { reason, pipeline: running, .. } = run.until_the_end()?;
     let left = running.persisted_queue().map_or(0, |queue| queue.stats().events);
     let counts = running.ledger().counts();
     let said = format!(
@@ -69,31 +43,6 @@ pub(super) fn drain(inputs: &Inputs, pipeline: &str) -> Result<String, String> {
         EndReason::Crashed(reason) => Err(format!("{said}the pipeline crashed: {reason}")),
         _ if left > 0 => Err(said),
         _ => Ok(said),
-    }
-}
-
-async fn until_the_end(running: &RunningPipeline) -> EndReason {
-    tokio::select! {
-        reason = running.wait() => reason,
-        () = signalled() => {
-            running.abandon();
-            running.wait().await
-        }
-    }
-}
-
-/// SIGINT or SIGTERM.
-async fn signalled() {
-    let mut term = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).ok();
-    let term = async {
-        match &mut term {
-            Some(term) => drop(term.recv().await),
-            None => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = term => {}
     }
 }
 
