@@ -8,10 +8,28 @@ pub fn write_java_double(value: f64, out: &mut String) {
     out.push_str(java_double(value).as_str());
 }
 
+/// Appends `value` as Java's `Float.toString` spells it, which has fewer digits than the same number as a double.
+pub fn write_java_float(value: f32, out: &mut String) {
+    let mut buffer = zmij::Buffer::new();
+    let nearer = value.is_subnormal().then(|| format!("{value:.1e}"));
+    let digits = match &nearer {
+        Some(two) if two.parse() == Ok(value) => two.parse(),
+        _ => buffer.format(value).parse(),
+    };
+    write_java_double(digits.unwrap_or(f64::from(value)), out);
+}
+
 /// The text of [`write_java_double`], on the stack.
 pub(crate) fn java_double(value: f64) -> NumberText {
     let mut out = NumberText::default();
-    let spelling = Spelling { plain_min: -3, plain_max: 7, e: 'E', plus: false, two_digit_exponent: false };
+    let spelling = Spelling {
+        plain_min: -3,
+        plain_max: 7,
+        e: 'E',
+        plus: false,
+        two_digits: true,
+        two_digit_exponent: false,
+    };
     write_double(value, &mut out, spelling);
     out
 }
@@ -26,7 +44,14 @@ pub fn write_ruby_float(value: f64, out: &mut String) {
         return out.push_str(if mantissa.ends_with('.') { "0e+19" } else { "e+19" });
     }
     let mut text = NumberText::default();
-    let spelling = Spelling { plain_min: -4, plain_max: 19, e: 'e', plus: true, two_digit_exponent: true };
+    let spelling = Spelling {
+        plain_min: -4,
+        plain_max: 19,
+        e: 'e',
+        plus: true,
+        two_digits: false,
+        two_digit_exponent: true,
+    };
     write_double(value, &mut text, spelling);
     out.push_str(text.as_str());
 }
@@ -37,6 +62,8 @@ struct Spelling {
     plain_max: i32,
     e: char,
     plus: bool,
+    /// Two digits are taken where one would do, if they are nearer; only numbers of a few bits have such.
+    two_digits: bool,
     two_digit_exponent: bool,
 }
 
@@ -54,7 +81,13 @@ fn write_double(value: f64, out: &mut NumberText, spelling: Spelling) {
         return out.push_str("0.0");
     }
     let mut buffer = zmij::Buffer::new();
-    let (digits, exponent) = digits_and_exponent(buffer.format_finite(value.abs()));
+    let value = value.abs();
+    let nearer = (spelling.two_digits && value.is_subnormal()).then(|| format!("{value:.1e}"));
+    let shortest = match &nearer {
+        Some(two) if two.parse() == Ok(value) => two,
+        _ => buffer.format_finite(value),
+    };
+    let (digits, exponent) = digits_and_exponent(shortest);
     let digits = digits.as_str();
     if (spelling.plain_min..spelling.plain_max).contains(&exponent) {
         write_plain(digits, exponent, out);
@@ -304,6 +337,10 @@ mod tests {
             (f64::INFINITY, "Infinity"),
             (f64::NAN, "NaN"),
             (430.649, "430.649"),
+            // Two digits, where one would do.
+            (5e-324, "4.9E-324"),
+            (-1e-323, "-9.9E-324"),
+            (2.2e-322, "2.2E-322"),
             (0.30000000000000004, "0.30000000000000004"),
             (f64::MAX, "1.7976931348623157E308"),
             (1230.0, "1230.0"),
@@ -311,6 +348,27 @@ mod tests {
         ];
         for (value, text) in table {
             assert_eq!(java(value), text);
+        }
+    }
+
+    #[test]
+    fn java_float_text() {
+        let table = [
+            (0.1, "0.1"),
+            (-0.0, "-0.0"),
+            (16_777_216.0, "1.6777216E7"),
+            (1.234_567_9e8, "1.2345679E8"),
+            (f32::MIN_POSITIVE, "1.1754944E-38"),
+            (1e-45, "1.4E-45"),
+            (1e-44, "9.8E-45"),
+            (-1.234e-42, "-1.235E-42"),
+            (f32::NAN, "NaN"),
+            (f32::NEG_INFINITY, "-Infinity"),
+        ];
+        for (value, text) in table {
+            let mut out = String::new();
+            write_java_float(value, &mut out);
+            assert_eq!(out, text);
         }
     }
 

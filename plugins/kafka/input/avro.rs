@@ -63,6 +63,8 @@ pub(crate) fn frame(payload: &[u8]) -> Result<(u32, &[u8]), AvroError> {
 #[derive(Debug)]
 pub(crate) struct AvroSchema {
     nodes: Vec<Node>,
+    /// Fewest bytes of each node's value.
+    sizes: Vec<usize>,
     root: NodeId,
 }
 
@@ -74,7 +76,7 @@ impl AvroSchema {
     /// The bytes don't fit the schema, or a bound is exceeded; `out` is then as before.
     pub(crate) fn decode(&self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), AvroError> {
         let start = out.len();
-        let result = Decoder::new(&self.nodes, bytes, out).whole(self.root);
+        let result = Decoder::new(self, bytes, out).whole(self.root);
         if result.is_err() {
             out.truncate(start);
         }

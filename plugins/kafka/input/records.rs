@@ -21,6 +21,9 @@ use super::schema_registry::SchemaRegistry;
 /// What an event has that keeps a value which could not be read.
 pub(crate) const FAILURE_TAG: &str = "_kafkadeserializationfailure";
 
+/// Where newer writers name a value's schema, if they are told to.
+const SCHEMA_HEADER: &str = "__value_schema_id";
+
 /// How much of a message is told to its events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Detail {
@@ -154,6 +157,12 @@ impl Records {
         let mut schema = None;
         if let (Some(_), Some(payload)) = (&reading.registry, message.payload()) {
             match avro::frame(payload) {
+                // Its bytes are no frame, and can look like one.
+                _ if has_header(message, SCHEMA_HEADER) => {
+                    failure = Some(format!(
+                        "its schema is named by the header `{SCHEMA_HEADER}`, which is not supported: the value has to name it"
+                    ));
+                }
                 Ok((number, _)) => schema = Some(number),
                 Err(error) => failure = Some(error.to_string()),
             }
@@ -181,6 +190,10 @@ impl Records {
             RecordMaker { reading: Arc::clone(reading), about, places, schemas: Arc::clone(&schemas) };
         Values { lines: self.values.take(Arc::new(maker)), needed, schemas }
     }
+}
+
+fn has_header(message: &BorrowedMessage<'_>, name: &str) -> bool {
+    message.headers().is_some_and(|headers| headers.iter().any(|header| header.key == name))
 }
 
 impl Details {
@@ -263,6 +276,15 @@ impl RecordMaker {
         match read {
             Ok(text) => codec.decode(&text, sink),
             Err(reason) => {
+                let place = self.places.get(about.place);
+                tracing::warn!(
+                    limited = true,
+                    topic = place.map(|place| &*place.topic),
+                    partition = place.map(|place| place.partition),
+                    offset = about.offset,
+                    reason,
+                    "The value of a message can't be read: its event keeps it as it is."
+                );
                 let kept = match std::str::from_utf8(value) {
                     Ok(text) => Cow::Borrowed(text),
                     // Nothing of it is to be lost.

@@ -11,8 +11,9 @@ pub(crate) struct RegistryOptions {
     pub(crate) schema_registry_key: Option<String>,
     /// Its password.
     pub(crate) schema_registry_secret: Option<Password>,
-    /// A proxy on the way to the registry.
-    pub(crate) schema_registry_proxy: Option<Uri>,
+    /// A proxy on the way to the registry; none when empty.
+    #[option(kind = "uri_or_empty")]
+    pub(crate) schema_registry_proxy: Option<Password>,
     /// Our own certificate and key, where the registry asks for one.
     pub(crate) schema_registry_ssl_keystore_location: Option<String>,
     /// The keystore's password.

@@ -252,20 +252,25 @@ async fn avro_is_read_by_its_schema_and_what_is_none_is_kept() {
     let unknown: &[u8] = &[0, 0, 0, 0, 8, 42];
     let short: &[u8] = &[0, 0, 0, 0, 7, 42, 200];
     cluster.0.send("t", 0, [good, b"no avro", unknown, short, good]);
+    // Not a frame, though it looks like one.
+    let headers = OwnedHeaders::new().insert(Header { key: "__value_schema_id", value: Some(&[1_u8; 17]) });
+    let record = BaseRecord::<(), _>::to("t").partition(0).payload(good).headers(headers);
+    cluster.0.producer.send(record).map_err(|(error, _)| error).unwrap();
+    cluster.0.producer.flush(PATIENCE).unwrap();
     let text = cluster.input(&format!("schema_registry_url => '{}'", registry()));
     let mut input = start(&text).await;
-    let events = input.events(5).await;
+    let events = input.events(6).await;
     let shown: Vec<_> = events.iter().map(json).collect();
     for number in [0, 4] {
         assert!(shown[number].contains(r#""a":300,"b":"hi""#), "{shown:?}");
     }
-    let kept = [(1, "no avro"), (2, "\0\0\0\0\u{8}*"), (3, "AAAAAAcqyA==")];
+    let kept = [(1, "no avro"), (2, "\0\0\0\0\u{8}*"), (3, "AAAAAAcqyA=="), (5, "AAAAAAfYBARoaQ==")];
     for (number, message) in kept {
         let event = &events[number];
         assert_eq!(event.get_str(&FieldRef::literal("message")), Some(message), "{shown:?}");
         assert!(shown[number].contains("_kafkadeserializationfailure"), "{shown:?}");
     }
-    cluster.wait_for_commit(5).await;
+    cluster.wait_for_commit(6).await;
     input.stop().await.unwrap();
 }
 

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use rustls::ClientConfig;
-use rustls::sign::SingleCertAndKey;
+use rustls::crypto::CryptoProvider;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ClientConfig, SupportedProtocolVersion};
+use rustls_pki_types::CertificateDer;
 
 use super::ciphers;
 use super::error::{TlsError, TlsReason};
@@ -11,6 +13,8 @@ use super::identity::Identity;
 use super::options::VerificationMode;
 use super::trust::{Trust, Trusted};
 use super::verify::ServerCheck;
+
+type Suites = (Arc<CryptoProvider>, Vec<&'static SupportedProtocolVersion>);
 
 const FINGERPRINT: &str = "ca_trusted_fingerprint";
 
@@ -38,11 +42,37 @@ impl ClientTls {
     /// # Errors
     /// When an option or a file can't be used; see [`TlsReason`].
     pub fn build(&self) -> Result<Arc<ClientConfig>, TlsError> {
-        let (provider, versions) = ciphers::provider(&self.supported_protocols, &self.cipher_suites)?;
-        let identity = self.identity.load(&provider)?;
+        let suites = self.suites()?;
+        let identity = self.identity.load(&suites.0)?;
+        self.config(suites, identity, self.trusted()?)
+    }
+
+    /// As [`Self::build`], with certificates and a key that were read already, from files of other formats: `own` to
+    /// present, in the place of `identity`, and `trusted` besides those of `trust`.
+    ///
+    /// # Errors
+    /// When an option can't be used; see [`TlsReason`].
+    pub fn build_with(
+        &self,
+        own: Option<CertifiedKey>,
+        trusted: Vec<CertificateDer<'static>>,
+    ) -> Result<Arc<ClientConfig>, TlsError> {
+        let trusted = if trusted.is_empty() { self.trusted()? } else { self.trust.load()?.with(trusted) };
+        self.config(self.suites()?, own.map(Arc::new), trusted)
+    }
+
+    fn suites(&self) -> Result<Suites, TlsError> {
+        ciphers::provider(&self.supported_protocols, &self.cipher_suites)
+    }
+
+    fn config(
+        &self,
+        (provider, versions): Suites,
+        identity: Option<Arc<CertifiedKey>>,
+        trusted: Trusted,
+    ) -> Result<Arc<ClientConfig>, TlsError> {
         let algorithms = provider.signature_verification_algorithms;
-        let check =
-            ServerCheck::new(self.verification_mode, self.trusted()?, self.fingerprints()?, algorithms);
+        let check = ServerCheck::new(self.verification_mode, trusted, self.fingerprints()?, algorithms);
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&versions)
             .map_err(|error| {

@@ -79,6 +79,13 @@ impl Trusted {
         Ok(trusted)
     }
 
+    /// With these besides. Those that can't be anchors of a chain are trusted as they are.
+    pub(super) fn with(mut self, certificates: Vec<CertificateDer<'static>>) -> Self {
+        self.roots.add_parsable_certificates(certificates.iter().cloned());
+        self.certificates.extend(certificates);
+        self
+    }
+
     fn add(&mut self, certificate: CertificateDer<'static>) -> Result<(), TlsReason> {
         let malformed = |error| TlsReason::Malformed(format!("not a usable certificate: {error}"));
         self.roots.add(certificate.clone()).map_err(malformed)?;

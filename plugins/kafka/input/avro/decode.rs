@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 
-use ferrostash_event::number::{write_java_double, write_ruby_float};
+use ferrostash_event::number::{write_java_double, write_java_float, write_ruby_float};
 
 use super::schema::{Field, Node, NodeId};
 use super::text::{write_bytes, write_string};
-use super::{AVRO_DEPTH_MAX, AVRO_EMPTY_ITEMS_MAX, AVRO_TEXT_SIZE_MAX, AvroError};
+use super::{AVRO_DEPTH_MAX, AVRO_EMPTY_ITEMS_MAX, AVRO_TEXT_SIZE_MAX, AvroError, AvroSchema};
 
 pub(super) struct Decoder<'a> {
-    nodes: &'a [Node],
+    schema: &'a AvroSchema,
     input: &'a [u8],
     /// Length of the whole input.
     size: usize,
@@ -20,9 +20,9 @@ pub(super) struct Decoder<'a> {
 }
 
 impl<'a> Decoder<'a> {
-    pub(super) fn new(nodes: &'a [Node], input: &'a [u8], out: &'a mut Vec<u8>) -> Self {
+    pub(super) fn new(schema: &'a AvroSchema, input: &'a [u8], out: &'a mut Vec<u8>) -> Self {
         let out_max = out.len().saturating_add(AVRO_TEXT_SIZE_MAX);
-        Self { nodes, input, size: input.len(), out, out_max, empty_items: 0, number: String::new() }
+        Self { schema, input, size: input.len(), out, out_max, empty_items: 0, number: String::new() }
     }
 
     /// The value of a record: as the text that it has in Ruby, where it is no record, array or map.
@@ -66,8 +66,8 @@ impl<'a> Decoder<'a> {
         let id = self.branch(id)?;
         match self.node(id) {
             Node::Record(fields) => self.record(fields, below(depth)?)?,
-            Node::Array { items, size_min } => self.array(*items, *size_min, below(depth)?)?,
-            Node::Map { values, size_min } => self.map(*values, *size_min, below(depth)?)?,
+            Node::Array(items) => self.array(*items, below(depth)?)?,
+            Node::Map(values) => self.map(*values, below(depth)?)?,
             leaf => self.leaf(leaf)?,
         }
         if self.out.len() > self.out_max { Err(AvroError::TooLong) } else { Ok(()) }
@@ -108,7 +108,7 @@ impl<'a> Decoder<'a> {
             Node::Fixed(size) => self.fixed(*size)?,
             Node::Enum(symbols) => write_string(self.symbol(symbols)?, self.out),
             // `value` looks into these and behind those.
-            Node::Record(_) | Node::Array { .. } | Node::Map { .. } | Node::Union(_) | Node::Same(_) => {}
+            Node::Record(_) | Node::Array(_) | Node::Map(_) | Node::Union(_) | Node::Same(_) => {}
         }
         Ok(())
     }
@@ -129,7 +129,8 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    fn array(&mut self, items: NodeId, size_min: usize, depth: usize) -> Result<(), AvroError> {
+    fn array(&mut self, items: NodeId, depth: usize) -> Result<(), AvroError> {
+        let size_min = self.size_min(items);
         self.out.push(b'[');
         let mut separator: &[u8] = b"";
         while let Some(block) = self.block(size_min)? {
@@ -143,7 +144,9 @@ impl<'a> Decoder<'a> {
         Ok(())
     }
 
-    fn map(&mut self, values: NodeId, size_min: usize, depth: usize) -> Result<(), AvroError> {
+    fn map(&mut self, values: NodeId, depth: usize) -> Result<(), AvroError> {
+        // A key has at least its length.
+        let size_min = self.size_min(values).saturating_add(1);
         self.out.push(b'{');
         let mut separator: &[u8] = b"";
         while let Some(block) = self.block(size_min)? {
@@ -159,7 +162,7 @@ impl<'a> Decoder<'a> {
         Ok(())
     }
 
-    /// The items of the next block of an array or a map, none at the end. More than the bytes at hand can hold are never begun.
+    /// The items of the next block of an array or a map, none at the end; an item has at least `size_min` bytes. More than the bytes at hand can hold are never begun.
     fn block(&mut self, size_min: usize) -> Result<Option<Range<usize>>, AvroError> {
         let at = self.at();
         let count = self.long()?;
@@ -207,9 +210,13 @@ impl<'a> Decoder<'a> {
 
     fn json_float(&mut self) -> Result<(), AvroError> {
         let number = self.float()?;
-        // The shortest digits of the float, which its double would not have.
-        let digits = zmij::Buffer::new().format(number).parse();
-        self.json_double(digits.unwrap_or(f64::from(number)));
+        if !number.is_finite() {
+            self.json_double(f64::from(number));
+            return Ok(());
+        }
+        self.number.clear();
+        write_java_float(number, &mut self.number);
+        self.out.extend_from_slice(self.number.as_bytes());
         Ok(())
     }
 
@@ -295,7 +302,12 @@ impl<'a> Decoder<'a> {
 
     fn node(&self, id: NodeId) -> &'a Node {
         // Every id is a node's: the parser makes them together.
-        self.nodes.get(id).unwrap_or(&Node::Null)
+        self.schema.nodes.get(id).unwrap_or(&Node::Null)
+    }
+
+    /// Fewest bytes of a value.
+    fn size_min(&self, id: NodeId) -> usize {
+        self.schema.sizes.get(id).copied().unwrap_or_default()
     }
 }
 

@@ -23,16 +23,9 @@ pub(super) enum Node {
     String,
     Fixed(usize),
     Enum(Box<[Box<str>]>),
-    Array {
-        items: NodeId,
-        /// Fewest bytes of an item.
-        size_min: usize,
-    },
-    Map {
-        values: NodeId,
-        /// Fewest bytes of a key with its value.
-        size_min: usize,
-    },
+    Array(NodeId),
+    /// The type of its values.
+    Map(NodeId),
     Union(Box<[NodeId]>),
     Record(Box<[Field]>),
     /// A name that was used before it was defined.
@@ -61,7 +54,7 @@ impl SchemaError {
 #[derive(Default)]
 pub(crate) struct SchemaParser {
     nodes: Vec<Node>,
-    /// Fewest bytes of each node's value.
+    /// Fewest bytes of each node's value. Of a type within itself it is less than that until the type is complete.
     sizes: Vec<usize>,
     names: HashMap<String, NodeId>,
     /// Names used before their definition.
@@ -90,12 +83,13 @@ impl SchemaParser {
             let target = self.names.get(&name);
             let target =
                 *target.ok_or_else(|| SchemaError(format!("the type `{name}` is defined nowhere")))?;
-            self.set(id, Node::Same(target), 0);
+            let size = self.size(target);
+            self.set(id, Node::Same(target), size);
         }
         if self.nodes.is_empty() {
             return Err(SchemaError::new("there is no schema"));
         }
-        Ok(AvroSchema { nodes: self.nodes, root: self.root })
+        Ok(AvroSchema { nodes: self.nodes, sizes: self.sizes, root: self.root })
     }
 
     // Its depth is bounded by that of the JSON.
@@ -132,13 +126,11 @@ impl SchemaParser {
         match kind {
             "array" => {
                 let items = self.parse(member(schema, "items", "an array")?, namespace)?;
-                let size_min = self.size(items);
-                Ok(self.push(Node::Array { items, size_min }, 1))
+                Ok(self.push(Node::Array(items), 1))
             }
             "map" => {
                 let values = self.parse(member(schema, "values", "a map")?, namespace)?;
-                let size_min = self.size(values).saturating_add(1);
-                Ok(self.push(Node::Map { values, size_min }, 1))
+                Ok(self.push(Node::Map(values), 1))
             }
             "enum" => {
                 let symbols = list(member(schema, "symbols", "an enum")?, "`symbols`")?;

@@ -213,6 +213,34 @@ fn declared_lengths_are_not_believed() {
 }
 
 #[test]
+fn types_within_themselves_have_a_size() {
+    let long = |number: i64| encoded(r#""long""#, Value::Long(number));
+    let count = 2 * AVRO_EMPTY_ITEMS_MAX;
+    for (field, leaf) in [
+        (r#"{"type":"array","items":"Tree"}"#, r#"{"kids": []}"#),
+        (r#"{"type":"array","items":["null","Tree"]}"#, "null"),
+        (r#"{"type":"map","values":"Tree"}"#, r#""": {"kids": {}}"#),
+        // A name that is defined later.
+        (
+            r#"[{"type":"array","items":"Leaf"},{"type":"record","name":"Leaf","fields":[{"name":"l","type":"int"}]}]"#,
+            r#"{"l": 0}"#,
+        ),
+    ] {
+        let tree = schema(&format!(
+            r#"{{"type":"record","name":"Tree","fields":[{{"name":"kids","type":{field}}}]}}"#
+        ));
+        let branch = if field.starts_with('[') { long(0) } else { Vec::new() };
+        // A leaf is a zero: no children, null, an int; before it a key without length.
+        let leaves = vec![0; if field.contains("map") { 2 * count } else { count }];
+        let bytes = [branch.clone(), long(count as i64), leaves, vec![0]].concat();
+        let json = text(&tree, &bytes).unwrap();
+        assert_eq!(json.matches(leaf).count(), count, "{field}");
+        let hostile = [branch, long(i64::MAX)].concat();
+        assert!(matches!(text(&tree, &hostile), Err(AvroError::Invalid { .. })), "{field}");
+    }
+}
+
+#[test]
 fn depth_and_size_are_bounded() {
     let list = schema(r#"{"type":"record","name":"L","fields":[{"name":"n","type":["null","L"]}]}"#);
     let nested = |levels: usize| [vec![2; levels - 1], vec![0]].concat();

@@ -1,16 +1,16 @@
 //! Requests to a registry.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ferrostash_conf::{OptionEnum, Password, Spanned, Uri};
 use ferrostash_net::dial::DialTls;
 use ferrostash_net::http_client::{HttpClient, HttpOptions, HttpRequest, Proxy, basic_authorization};
+use ferrostash_net::tls::ClientTls;
 use http::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
 use http::{Method, StatusCode};
 use rustls::crypto::aws_lc_rs;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::sign::CertifiedKey;
 use serde_json::Value;
 
 use super::RegistryError;
@@ -49,10 +49,9 @@ impl Connection {
         if url.value.query().is_some() {
             return Err("schema_registry_url: an address with `?` can't be used".to_owned());
         }
-        let proxy = options.schema_registry_proxy.as_ref().map(|proxy| {
-            let address = proxy.reveal();
-            Proxy::parse(address.strip_prefix("//").unwrap_or(address))
-        });
+        let proxy = options.schema_registry_proxy.as_ref().map(Password::reveal);
+        let proxy = proxy.filter(|address| !address.is_empty());
+        let proxy = proxy.map(|address| Proxy::parse(address.strip_prefix("//").unwrap_or(address)));
         let tls = if secure { Some(tls(options)?) } else { None };
         let mut headers = HeaderMap::new();
         let accept =
@@ -133,39 +132,31 @@ fn authorization(options: &RegistryOptions) -> Result<Option<HeaderValue>, Strin
 }
 
 fn tls(options: &RegistryOptions) -> Result<DialTls, String> {
-    let mut roots = RootCertStore::empty();
-    match store(options.schema_registry_ssl_truststore_location.as_ref()) {
+    let trusted = match store(options.schema_registry_ssl_truststore_location.as_ref()) {
         Some(path) => {
             let kind = options.schema_registry_ssl_truststore_type;
             let password = options.schema_registry_ssl_truststore_password.as_ref();
             let certificates = stores::trusted(path, Some(name(kind)), password);
-            let certificates = certificates.map_err(|error| unusable("truststore", path, &error))?;
-            roots.add_parsable_certificates(certificates);
+            certificates.map_err(|error| unusable("truststore", path, &error))?
         }
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-    }
-    if roots.is_empty() {
-        let text = "schema_registry_ssl_truststore_location: not set, and the system has no trusted certificates of its own";
-        return Err(text.to_owned());
-    }
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|error| error.to_string())?.with_root_certificates(roots);
-    let config = match store(options.schema_registry_ssl_keystore_location.as_ref()) {
-        None => builder.with_no_client_auth(),
+        None => Vec::new(),
+    };
+    let own = match store(options.schema_registry_ssl_keystore_location.as_ref()) {
         Some(path) => {
             let kind = options.schema_registry_ssl_keystore_type;
             let password = options.schema_registry_ssl_keystore_password.as_ref();
             let own = stores::identity(path, Some(name(kind)), password, None);
             let own = own.map_err(|error| unusable("keystore", path, &error))?;
-            builder
-                .with_client_auth_cert(own.certificates, own.key)
-                .map_err(|error| format!("schema_registry_ssl_keystore_location: {error}"))?
+            let own = CertifiedKey::from_der(own.certificates, own.key, &aws_lc_rs::default_provider());
+            Some(own.map_err(|error| format!("schema_registry_ssl_keystore_location: {error}"))?)
         }
+        None => None,
     };
-    Ok(DialTls { config: Arc::new(config), server_name: None })
+    // Both stores are read: what is left to go wrong is the system's trust.
+    let config = ClientTls::default().build_with(own, trusted);
+    let config =
+        config.map_err(|error| format!("schema_registry_ssl_truststore_location: {}", error.reason))?;
+    Ok(DialTls { config, server_name: None })
 }
 
 fn store(location: Option<&String>) -> Option<&Path> {

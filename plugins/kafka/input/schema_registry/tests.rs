@@ -421,6 +421,15 @@ async fn through_a_proxy_and_below_a_path() {
     assert!(registry(&options).schema(1).await.is_ok());
 }
 
+#[tokio::test]
+async fn an_empty_proxy_is_none() {
+    let double = Double::start().await;
+    double.schema(1, r#""int""#);
+    let options = format!(r#"schema_registry_url => "{}" schema_registry_proxy => """#, double.address);
+    assert!(registry(&options).schema(1).await.is_ok());
+    assert_eq!(double.targets(), ["/schemas/ids/1"]);
+}
+
 /// The store of another tool. Where OpenSSL is not installed there is none to try.
 fn openssl(authority: &Authority, arguments: &str) -> bool {
     let mut command = Command::new("openssl");
@@ -472,4 +481,25 @@ async fn stores_for_tls() {
     );
     let error = refused(&format!("{url}{}", trust.replace("changeit", "wrong")));
     assert!(error.contains("schema_registry_ssl_truststore_password: "), "{error}");
+}
+
+#[tokio::test]
+async fn a_registry_whose_certificate_signs_itself_is_trusted_by_it() {
+    let authority = Authority::new();
+    let own = authority.self_signed("registry", &["127.0.0.1"]);
+    let export = "pkcs12 -export -passout pass:changeit -nokeys -out trust.p12 -in";
+    if !openssl(&authority, &format!("{export} {}", own.certificate.display())) {
+        return;
+    }
+    let server = ServerTls { identity: own.identity(), ..ServerTls::default() };
+    let double = Double::start_with(Some(server)).await;
+    double.schema(1, r#""int""#);
+    let schema = registry(&format!(
+        r#"schema_registry_url => "{}" schema_registry_ssl_truststore_location => "{}"
+           schema_registry_ssl_truststore_password => "changeit""#,
+        double.address,
+        authority.folder().join("trust.p12").display()
+    ));
+    let schema = schema.schema(1).await;
+    assert!(schema.is_ok(), "{schema:?}");
 }
