@@ -162,7 +162,8 @@ impl<'a> Decoder<'a> {
         Ok(())
     }
 
-    /// The items of the next block of an array or a map, none at the end; an item has at least `size_min` bytes. More than the bytes at hand can hold are never begun.
+    /// The items of the next block of an array or a map, none at the end; an item has at least `size_min` bytes. More than the
+    /// bytes at hand can hold are never begun.
     fn block(&mut self, size_min: usize) -> Result<Option<Range<usize>>, AvroError> {
         let at = self.at();
         let count = self.long()?;
