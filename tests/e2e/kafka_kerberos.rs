@@ -1,4 +1,4 @@
-//! Login by Kerberos with a real KDC and a real Kafka.
+//! Login by Kerberos with a real KDC and a real Kafka. Debian: krb5-kdc, krb5-admin-server, krb5-user.
 
 use std::path::Path;
 use std::process::Command;
@@ -88,7 +88,7 @@ fn lines_with(process: &Ferrostash, words: &str) -> usize {
 }
 
 #[test]
-#[ignore = "needs java, maven and MIT Kerberos (krb5-kdc, krb5-admin-server, krb5-user): cargo test --features kafka-gssapi --test e2e -- --ignored"]
+#[ignore = "needs java, maven and MIT Kerberos: cargo test --features kafka-gssapi --test e2e -- --ignored"]
 fn events_go_through_kerberos() {
     let realm = Realm::start();
     let folder = tempfile::tempdir().unwrap();
