@@ -6,6 +6,7 @@
 use std::ffi::OsStr;
 use std::fmt;
 use std::fs::File;
+use std::io::Read;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use ferrostash_plugin::{BuildContext, BuildResult};
@@ -99,8 +100,9 @@ pub(super) fn log_in(
     }
     if let Some(keytab) = config.get("sasl.kerberos.keytab") {
         let path = keytab.strip_prefix("FILE:").unwrap_or(keytab);
-        File::open(path)
-            .map_err(|error| jaas.refuse(cx, format!("the keytab {path} can't be read: {error}")))?;
+        // A folder can be opened, but not read.
+        let read = File::open(path).and_then(|mut file| file.read_exact(&mut [0]));
+        read.map_err(|error| jaas.refuse(cx, format!("the keytab {path} can't be read: {error}")))?;
     }
     claim(&IN_USE, identity).map_err(|other| {
         let text = format!(
