@@ -296,17 +296,25 @@ fn no_channel_is_unbounded() {
 #[test]
 fn no_test_is_switched_off() {
     let mark = concat!("#[", "ignore");
-    let with_services =
-        concat!("#[", "ignore = \"needs java and maven: cargo test --test e2e -- --ignored\"]");
+    let commands = ["cargo test", "cargo test --features kafka-gssapi"];
+    let needs = ["java and maven", "java, maven and MIT Kerberos"];
+    let with_services: Vec<_> = needs
+        .iter()
+        .zip(commands)
+        .map(|(needs, command)| format!("{mark} = \"needs {needs}: {command} --test e2e -- --ignored\"]"))
+        .collect();
     let e2e = root().join("tests/e2e");
     let sources = rust_files(root());
     assert!(sources.len() > 50);
     for path in sources {
         let text = read(&path);
-        let text = if path.starts_with(&e2e) { text.replace(with_services, "") } else { text };
+        let known = with_services.iter().filter(|_| path.starts_with(&e2e));
+        let text = known.fold(text, |text, known| text.replace(known, ""));
         assert!(!text.contains(mark), "{} has a test that never runs", path.display());
     }
-    assert!(read(&root().join(".ci/run")).contains("cargo test --quiet --test e2e -- --ignored"));
+    let run = read(&root().join(".ci/run"));
+    assert!(run.contains("cargo test --quiet --test e2e -- --ignored"));
+    assert!(run.contains("cargo test --quiet --features kafka-gssapi --test e2e kerberos -- --ignored"));
 }
 
 #[test]

@@ -20,6 +20,8 @@ mod delivery;
 mod harness;
 mod kafka;
 mod kafka_access;
+#[cfg(feature = "kafka-gssapi")]
+mod kafka_kerberos;
 mod mdaemon;
 mod pipeline;
 mod service;

@@ -6,7 +6,8 @@
 use std::borrow::Cow;
 
 /// What the name of an option with a secret contains.
-const TELLING: [&str; 6] = ["password", "passphrase", "secret", "token", "api_key", "cloud_auth"];
+const TELLING: [&str; 7] =
+    ["password", "passphrase", "secret", "token", "api_key", "cloud_auth", "jaas_config"];
 
 /// The same text, byte for byte as long, with `*` in place of secrets.
 pub(crate) fn mask(text: &str) -> Cow<'_, str> {
@@ -92,5 +93,7 @@ mod tests {
         assert_eq!(mask("hosts => [\"http://me:pw@es:9200\"]"), "hosts => [\"http://me:**@es:9200\"]");
         assert_eq!(mask("password => \"${ES_PW}\""), "password => \"${ES_PW}\"");
         assert_eq!(mask("tokenizer"), "tokenizer");
+        let line = "sasl_jaas_config => 'a.B required password=\"x\";' topics => 'y'";
+        assert_eq!(mask(line), "sasl_jaas_config => '**************************' topics => 'y'");
     }
 }

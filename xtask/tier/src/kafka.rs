@@ -41,7 +41,7 @@ impl Lag {
 }
 
 impl Kafka {
-    /// Starts so many brokers; `flags` are those of `tests/services/kafka`: `--sasl`, `--tls`, `--mutual`.
+    /// Starts so many brokers; `flags` are those of `tests/services/kafka`: `--sasl`, `--tls`, `--mutual`, `--kerberos`.
     ///
     /// # Errors
     /// See [`Service::start`].

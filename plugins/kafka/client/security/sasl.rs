@@ -59,7 +59,7 @@ pub(super) fn log_in(
     let login = match class {
         PLAIN | SCRAM => user(config, &mut jaas, cx).map(|()| Login::default()),
         OAUTHBEARER => endpoint::login(&mut jaas, options, cx),
-        _ => kerberos::log_in(config, &mut jaas, options, cx).map(|()| Login::default()),
+        _ => kerberos::log_in(config, &mut jaas, options, cx),
     }?;
     let rest = jaas.module.rest();
     if !rest.is_empty() {

@@ -363,6 +363,8 @@ fn a_krb5_conf_has_to_be_known_before_the_start() {
     let built = good(&kerberos("useTicketCache=true"));
     assert_eq!(setting(&built, "sasl.mechanism"), "GSSAPI");
     built.config.create_native_config().unwrap();
+    let got = refusal(&kerberos("useKeyTab=true keyTab=\"/none/keytab\" principal=\"x\""));
+    assert!(got.contains("kinit") || got.contains("the keytab /none/keytab can't be read"), "{got}");
     let got = refusal(&format!("{} kerberos_config => '@client.crt'", kerberos("useTicketCache=true")));
     assert!(got.contains(&data("set the environment variable KRB5_CONFIG to @client.crt")), "{got}");
 }
@@ -387,8 +389,9 @@ impl FilterPlugin for Kerberized {
     fn build(options: KerberizedOptions, cx: &mut BuildContext<'_>) -> BuildResult<Kerberized> {
         let mut config = ClientConfig::new();
         let mut jaas = sasl::Jaas::read(&options.security, cx)?;
-        kerberos::log_in(&mut config, &mut jaas, &options.security, cx)?;
-        BUILT.set(Some(Built { config, login: Login::default(), warnings: Vec::new() }));
+        kerberos::map(&mut config, &mut jaas, &options.security, cx)?;
+        let warnings = cx.diagnostics.iter().map(|diagnostic| diagnostic.message.clone()).collect();
+        BUILT.set(Some(Built { config, login: Login::default(), warnings }));
         Ok(Kerberized)
     }
 }
@@ -413,12 +416,17 @@ fn kerberos_uses_a_keytab_or_a_ticket_cache() {
     assert_eq!(setting(&keytab, "sasl.kerberos.service.name"), "kafka");
     assert_eq!(setting(&keytab, "sasl.kerberos.keytab"), "/etc/k.keytab");
     assert_eq!(setting(&keytab, "sasl.kerberos.principal"), "ls/host@EX.COM");
+    // A ticket of its own each time, which is never asked for in vain as the renewal of one is.
+    let kinit = "kinit -k -t \"%{sasl.kerberos.keytab}\" %{sasl.kerberos.principal}";
+    assert_eq!(setting(&keytab, "sasl.kerberos.kinit.cmd"), kinit);
     let cache =
         kerberized("useTicketCache=true serviceName=\"kafka\"").unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(setting(&cache, "sasl.kerberos.min.time.before.relogin"), "0");
     let renewed =
         kerberized("useTicketCache=true renewTicket=true").unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(setting(&renewed, "sasl.kerberos.kinit.cmd"), "kinit -R");
+    let named = kerberized("useTicketCache=true principal=\"x\"").unwrap_or_else(|error| panic!("{error}"));
+    assert!(named.warnings[0].contains("`principal` is not compared with the ticket cache"));
     for (more, error) in [
         ("", "nobody is there to be asked for a password"),
         ("useKeyTab=true", "`useKeyTab=true` needs `keyTab` and `principal`"),
@@ -432,6 +440,29 @@ fn kerberos_uses_a_keytab_or_a_ticket_cache() {
         let got = kerberized(more).map(|_| ()).unwrap_err();
         assert!(got.contains(error), "{got}");
     }
+}
+
+#[test]
+fn a_process_logs_in_as_one_identity() {
+    let in_use = Mutex::default();
+    let keytab = |principal: &str| kerberos::Identity::Keytab(principal.to_owned());
+    let first = kerberos::claim(&in_use, keytab("a@EX")).unwrap();
+    let second = kerberos::claim(&in_use, keytab("a@EX")).unwrap();
+    assert_eq!(kerberos::claim(&in_use, keytab("b@EX")).unwrap_err(), keytab("a@EX"));
+    assert_eq!(kerberos::claim(&in_use, kerberos::Identity::Cache).unwrap_err(), keytab("a@EX"));
+    drop(first);
+    assert!(kerberos::claim(&in_use, keytab("b@EX")).is_err());
+    drop(second);
+    kerberos::claim(&in_use, keytab("b@EX")).unwrap();
+}
+
+#[test]
+fn kinit_is_looked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = std::env::join_paths(["/nonexistent".as_ref(), folder.path()]).unwrap();
+    assert!(!kerberos::has_kinit(&path));
+    std::fs::write(folder.path().join("kinit"), "").unwrap();
+    assert!(kerberos::has_kinit(&path));
 }
 
 /// Keeps why connections fail.

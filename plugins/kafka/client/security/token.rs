@@ -20,12 +20,14 @@ use rdkafka::client::OAuthToken;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
+use super::kerberos::Identity;
+
 /// The largest answer of an endpoint, and the largest file, in bytes. Brokers take far smaller tokens only.
 pub(super) const ANSWER_SIZE_MAX: usize = 256 * 1024;
 /// The longest word of an endpoint's error that is repeated, in characters.
 const ERROR_WORD_MAX: usize = 64;
 
-/// How a client gets tokens, where it logs in with them. Clones share it.
+/// How a client logs in, where its settings alone don't say it. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Login(Option<Arc<Source>>);
 
@@ -34,6 +36,8 @@ pub(crate) struct Login(Option<Arc<Source>>);
 pub(super) enum Source {
     File(TokenFile),
     Endpoint(Box<Endpoint>),
+    /// Nowhere: the ticket cache of the process has them.
+    Kerberos(Identity),
 }
 
 #[derive(Debug)]
@@ -93,7 +97,12 @@ pub(super) enum TokenError {
 
 impl Login {
     pub(super) fn of(source: Source) -> Login {
-        Login(Some(Arc::new(source)))
+        Login::shared(Arc::new(source))
+    }
+
+    /// One that others have, too.
+    pub(super) fn shared(source: Arc<Source>) -> Login {
+        Login(Some(source))
     }
 
     /// A token for `OAUTHBEARER`. Blocks until the endpoint has answered, with all attempts: it is for threads that may wait,
@@ -115,6 +124,7 @@ impl Source {
     fn token(&self) -> Result<OAuthToken, TokenError> {
         match self {
             Source::File(file) => file.token(),
+            Source::Kerberos(_) => Err(TokenError::NoSource),
             Source::Endpoint(endpoint) => tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
