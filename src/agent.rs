@@ -12,6 +12,7 @@ use ferrostash_plugin::{Counter, Dropped, Shutdown};
 use ferrostash_queue::dead_letter_queue::DeadLetterQueue;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -494,11 +495,16 @@ enum Asked {
     Reload,
 }
 
+/// What comes sooner after a SIGTERM is the same one: `timeout` and whoever ends a group of processes send it twice.
+const TERMINATE_AGAIN: Duration = Duration::from_secs(1);
+
 /// The signals that the process answers, instead of being ended by them.
 pub(crate) struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
+    /// When the last SIGTERM came.
+    terminated: Option<Instant>,
     /// Watched so that it does not end the process: a file at its limit of size is an error of the write.
     _file_size: Signal,
 }
@@ -510,15 +516,23 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             hangup: signal(SignalKind::hangup())?,
+            terminated: None,
             _file_size: signal(SignalKind::from_raw(libc::SIGXFSZ))?,
         })
     }
 
     async fn next(&mut self) -> Asked {
-        tokio::select! {
-            _ = self.interrupt.recv() => Asked::End("SIGINT"),
-            _ = self.terminate.recv() => Asked::End("SIGTERM"),
-            _ = self.hangup.recv() => Asked::Reload,
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => return Asked::End("SIGINT"),
+                _ = self.terminate.recv() => {
+                    let last = self.terminated.replace(Instant::now());
+                    if last.is_none_or(|last| last.elapsed() >= TERMINATE_AGAIN) {
+                        return Asked::End("SIGTERM");
+                    }
+                }
+                _ = self.hangup.recv() => return Asked::Reload,
+            }
         }
     }
 }

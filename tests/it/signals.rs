@@ -129,6 +129,19 @@ fn the_second_interrupt_ends_it_at_once() {
 }
 
 #[test]
+fn a_term_that_comes_twice_is_one() {
+    let text = "input { generator { count => 10 } } output { file { path => \"/dev/full\" } }";
+    let mut process = Start::pipeline(&["-e", text]).start();
+    process.wait_for("No space left on device");
+    process.signal("TERM");
+    process.wait_for("SIGTERM received. Shutting down.");
+    process.signal("TERM");
+    let finished = process.finish();
+    assert!(!finished.said().contains("Terminating immediately"), "{finished:?}");
+    assert_eq!(finished.code, Some(0), "{finished:?}");
+}
+
+#[test]
 fn a_reload_that_waits_for_the_old_pipeline_hears_signals() {
     let place = Place::new();
     let conf = |count| {
@@ -142,11 +155,11 @@ fn a_reload_that_waits_for_the_old_pipeline_hears_signals() {
     process.wait_for("SIGHUP received.");
     process.signal("TERM");
     process.wait_for("SIGTERM received. Shutting down.");
-    process.signal("TERM");
+    process.signal("INT");
     let before = std::time::Instant::now();
     let finished = process.finish();
     assert_eq!(finished.code, Some(1), "{finished:?}");
-    assert!(finished.said().contains("SIGTERM received. Terminating immediately"), "{finished:?}");
+    assert!(finished.said().contains("SIGINT received. Terminating immediately"), "{finished:?}");
     assert_eq!(finished.said().matches("Pipeline started").count(), 1, "{finished:?}");
     assert!(before.elapsed().as_secs() < 5, "{:?}", before.elapsed());
 }
