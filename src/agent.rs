@@ -6,14 +6,13 @@
 use crate::dead_letters::{self, Kept};
 use crate::generation::{Draft, Invalid, Workshop, engine_settings};
 use crate::settings::{Inputs, PipelineSettings, Settings};
+use crate::signals::{Asked, Signals};
 use ferrostash_event::Timestamp;
 use ferrostash_pipeline::{Budget, EndReason, Pipeline, RunningPipeline, Runtimes, Services, StartFailure};
 use ferrostash_plugin::{Counter, Dropped, Shutdown};
 use ferrostash_queue::dead_letter_queue::DeadLetterQueue;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -486,53 +485,5 @@ impl Invalid {
             message = self.sentence,
             "Failed to execute action"
         );
-    }
-}
-
-/// What a signal asks for.
-enum Asked {
-    End(&'static str),
-    Reload,
-}
-
-/// What comes sooner after a SIGTERM is the same one: `timeout` and whoever ends a group of processes send it twice.
-const TERMINATE_AGAIN: Duration = Duration::from_secs(1);
-
-/// The signals that the process answers, instead of being ended by them.
-pub(crate) struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-    /// When the last SIGTERM came.
-    terminated: Option<Instant>,
-    /// Watched so that it does not end the process: a file at its limit of size is an error of the write.
-    _file_size: Signal,
-}
-
-impl Signals {
-    /// Watches them from now on, within a runtime.
-    pub(crate) fn new() -> std::io::Result<Signals> {
-        Ok(Signals {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-            terminated: None,
-            _file_size: signal(SignalKind::from_raw(libc::SIGXFSZ))?,
-        })
-    }
-
-    async fn next(&mut self) -> Asked {
-        loop {
-            tokio::select! {
-                _ = self.interrupt.recv() => return Asked::End("SIGINT"),
-                _ = self.terminate.recv() => {
-                    let last = self.terminated.replace(Instant::now());
-                    if last.is_none_or(|last| last.elapsed() >= TERMINATE_AGAIN) {
-                        return Asked::End("SIGTERM");
-                    }
-                }
-                _ = self.hangup.recv() => return Asked::Reload,
-            }
-        }
     }
 }

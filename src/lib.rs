@@ -14,6 +14,7 @@ pub mod plugins;
 pub mod queue_command;
 mod run_once;
 pub mod settings;
+mod signals;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -21,7 +22,7 @@ use std::process::ExitCode;
 
 use std::sync::Arc;
 
-use agent::{Agent, Ending, Signals};
+use agent::{Agent, Ending};
 use api::Node;
 use cli::{Action, exit};
 use data_dir::DataDir;
@@ -29,6 +30,7 @@ use ferrostash_pipeline::Runtimes;
 use ferrostash_plugin::Bus;
 use generation::{Draft, Workshop};
 use settings::{Inputs, PipelineSettings, Settings};
+use signals::Signals;
 
 /// Runs the process with these arguments (without the program's name) and this environment, to its end.
 #[must_use]

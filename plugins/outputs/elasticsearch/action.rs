@@ -1,12 +1,18 @@
 //! What is to be done with an event: the action line and the document of a bulk request.
 
-use ferrostash_event::json::write_value;
+mod members;
+#[cfg(test)]
+mod tests;
+mod update;
+
 use ferrostash_event::{Event, FieldRef, ObjectRef, Template, TemplateError, Value, ValueRef};
 use ferrostash_plugin::Ecs;
 
 use super::data_stream::DataStream;
-use super::options::{ElasticsearchOptions, ScriptType};
+use super::options::ElasticsearchOptions;
 use super::repetition::{Pace, Repetition};
+use members::Members;
+use update::Update;
 
 /// The field of `@metadata` in which filters say what the document is to be.
 const CONTROL: &str = "_ingest_document";
@@ -115,19 +121,6 @@ impl Id {
 enum Index {
     Stream(DataStream),
     Named { name: Template, is_default: bool },
-}
-
-/// How documents are updated.
-#[derive(Clone, Debug)]
-struct Update {
-    upsert: Option<Template>,
-    doc_as_upsert: bool,
-    script: Option<Template>,
-    script_type: ScriptType,
-    script_lang: String,
-    script_var_name: String,
-    scripted_upsert: bool,
-    retry_on_conflict: u32,
 }
 
 impl Mapper {
@@ -369,93 +362,6 @@ pub(super) fn rollover_alias(options: &ElasticsearchOptions, ecs: Ecs) -> Templa
         .unwrap_or_else(|| Template::parse(ecs.pick("logstash", "ecs-logstash")))
 }
 
-impl Update {
-    fn new(options: &ElasticsearchOptions) -> Update {
-        let text =
-            |option: &Option<String>, default: &str| option.clone().unwrap_or_else(|| default.to_owned());
-        let given =
-            |option: &Option<Template>| option.clone().filter(|template| !template.as_str().is_empty());
-        Update {
-            upsert: given(&options.upsert),
-            doc_as_upsert: options.doc_as_upsert.unwrap_or(false),
-            script: given(&options.script),
-            script_type: options.script_type.unwrap_or(ScriptType::Inline),
-            script_lang: text(&options.script_lang, "painless"),
-            script_var_name: text(&options.script_var_name, "event"),
-            scripted_upsert: options.scripted_upsert.unwrap_or(false),
-            retry_on_conflict: options.retry_on_conflict.unwrap_or(1),
-        }
-    }
-
-    fn write(
-        &self,
-        event: &Event,
-        out: &mut Vec<u8>,
-        source: impl Fn(&mut Vec<u8>) -> Result<(), Unmappable>,
-    ) -> Result<(), Unmappable> {
-        match &self.script {
-            Some(script) => self.write_script(script, event, out, &source)?,
-            None => {
-                out.extend_from_slice(b"{\"doc\":");
-                source(out)?;
-                if self.doc_as_upsert {
-                    out.extend_from_slice(b",\"doc_as_upsert\":true");
-                } else {
-                    self.write_upsert(event, out)?;
-                }
-            }
-        }
-        out.push(b'}');
-        Ok(())
-    }
-
-    fn write_script(
-        &self,
-        script: &Template,
-        event: &Event,
-        out: &mut Vec<u8>,
-        source: &impl Fn(&mut Vec<u8>) -> Result<(), Unmappable>,
-    ) -> Result<(), Unmappable> {
-        out.extend_from_slice(b"{\"script\":{\"params\":{");
-        write_value(ValueRef::Str(&self.script_var_name), out);
-        out.push(b':');
-        source(out)?;
-        out.push(b'}');
-        let mut members = Members { out, is_first: false, text: String::new() };
-        let place = match self.script_type {
-            ScriptType::Inline => "source",
-            ScriptType::Indexed => "id",
-            ScriptType::File => "file",
-        };
-        members.template(place, script, event)?;
-        // A stored script has its language with it.
-        if !self.script_lang.is_empty() && self.script_type != ScriptType::Indexed {
-            members.value("lang", ValueRef::Str(&self.script_lang));
-        }
-        out.push(b'}');
-        if self.scripted_upsert {
-            out.extend_from_slice(b",\"scripted_upsert\":true,\"upsert\":{}");
-        } else if self.doc_as_upsert {
-            out.extend_from_slice(b",\"upsert\":");
-            source(out)?;
-        } else {
-            self.write_upsert(event, out)?;
-        }
-        Ok(())
-    }
-
-    fn write_upsert(&self, event: &Event, out: &mut Vec<u8>) -> Result<(), Unmappable> {
-        let Some(upsert) = &self.upsert else { return Ok(()) };
-        let text = upsert.to_string(event).map_err(broken)?;
-        let document: serde_json::Value =
-            serde_json::from_str(&text).map_err(|error| format!("`upsert` is not JSON: {error}"))?;
-        // Through a value, because the document has to stand on one line.
-        out.extend_from_slice(b",\"upsert\":");
-        out.extend_from_slice(document.to_string().as_bytes());
-        Ok(())
-    }
-}
-
 /// The event with its join field as Elasticsearch wants it.
 fn joined(event: &Event, parent: &Template, join_field: &FieldRef) -> Result<Event, Unmappable> {
     let name = event.get(join_field).map_or(Value::Null, ValueRef::to_value);
@@ -464,76 +370,6 @@ fn joined(event: &Event, parent: &Template, join_field: &FieldRef) -> Result<Eve
     let join = Value::Object(vec![("name".into(), name), ("parent".into(), Value::String(parent))]);
     copy.set(join_field, join).map_err(|error| format!("`join_field` can't be set: {error}"))?;
     Ok(copy)
-}
-
-/// The members of a JSON object, as they are written.
-struct Members<'o> {
-    out: &'o mut Vec<u8>,
-    is_first: bool,
-    text: String,
-}
-
-impl Members<'_> {
-    fn value(&mut self, name: &str, value: ValueRef<'_>) {
-        if !std::mem::take(&mut self.is_first) {
-            self.out.push(b',');
-        }
-        write_value(ValueRef::Str(name), self.out);
-        self.out.push(b':');
-        write_value(value, self.out);
-    }
-
-    /// Keeps a text for [`Members::rendered`].
-    fn render(
-        &mut self,
-        render: impl FnOnce(&mut String) -> Result<(), TemplateError>,
-    ) -> Result<&str, Unmappable> {
-        self.text.clear();
-        render(&mut self.text).map_err(broken)?;
-        Ok(&self.text)
-    }
-
-    fn rendered(&mut self, name: &str) {
-        let text = std::mem::take(&mut self.text);
-        self.value(name, ValueRef::Str(&text));
-        self.text = text;
-    }
-
-    fn template(&mut self, name: &str, template: &Template, event: &Event) -> Result<(), Unmappable> {
-        self.render(|text| template.render(event, text))?;
-        self.rendered(name);
-        Ok(())
-    }
-
-    fn template_unless_empty(
-        &mut self,
-        name: &str,
-        template: &Template,
-        event: &Event,
-    ) -> Result<(), Unmappable> {
-        if !self.render(|text| template.render(event, text))?.is_empty() {
-            self.rendered(name);
-        }
-        Ok(())
-    }
-
-    /// What the option says, else what the event's own control field says.
-    fn template_or(
-        &mut self,
-        name: &str,
-        option: Option<&Template>,
-        event: &Event,
-        control: Option<ObjectRef<'_>>,
-        own: &str,
-    ) -> Result<(), Unmappable> {
-        if let Some(template) = option {
-            return self.template(name, template, event);
-        }
-        if let Some(value) = control.and_then(|control| said(control, own)) {
-            self.value(name, value);
-        }
-        Ok(())
-    }
 }
 
 fn said<'e>(control: ObjectRef<'e>, name: &str) -> Option<ValueRef<'e>> {
@@ -550,158 +386,4 @@ fn has_placeholder(text: &str) -> bool {
 
 fn broken(error: TemplateError) -> Unmappable {
     error.to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::tests::options;
-    use super::*;
-    use ferrostash_plugin::testing::event;
-
-    fn map_with(text: &str, json: &str, facts: Facts) -> Result<String, Unmappable> {
-        let options = options(text);
-        let stream = DataStream::of(&options, Ecs::V8).unwrap();
-        let mut event = event(json);
-        event.remove(&FieldRef::literal("@version"));
-        let mut out = Vec::new();
-        Mapper::new(&options, stream, Ecs::V8).write(&event, facts, &mut Repetition::default(), &mut out)?;
-        Ok(String::from_utf8(out).unwrap().replace(r#","@timestamp":"2026-01-02T03:04:05.678Z""#, ""))
-    }
-
-    fn map(text: &str, json: &str) -> Result<String, Unmappable> {
-        map_with(text, json, Facts::default())
-    }
-
-    #[test]
-    fn lines_of_each_action() {
-        let json = r#"{"a":"x"}"#;
-        let lines = |action: &str| {
-            map(&format!("index => 'i' document_id => '%{{a}}' action => {action}"), json).unwrap()
-        };
-        assert_eq!(lines("index"), "{\"index\":{\"_id\":\"x\",\"_index\":\"i\"}}\n{\"a\":\"x\"}\n");
-        assert!(lines("create").starts_with(r#"{"create":{"_id":"x","_index":"i"}}"#));
-        assert_eq!(lines("delete"), "{\"delete\":{\"_id\":\"x\",\"_index\":\"i\"}}\n");
-        let update = lines("update");
-        assert!(
-            update.starts_with(
-                "{\"update\":{\"_id\":\"x\",\"_index\":\"i\",\"retry_on_conflict\":1}}\n{\"doc\":{"
-            ),
-            "{update}"
-        );
-        assert!(update.ends_with("\"a\":\"x\"}}\n"), "{update}");
-    }
-
-    #[test]
-    fn actions_may_come_from_the_event() {
-        let text = "index => 'i' action => '%{[@metadata][do]}'";
-        assert_eq!(
-            map(text, r#"{"@metadata":{"do":"delete"}}"#).unwrap(),
-            "{\"delete\":{\"_index\":\"i\"}}\n"
-        );
-        let error = map(text, r#"{"@metadata":{"do":"destroy"}}"#).unwrap_err();
-        assert_eq!(error, "Elasticsearch doesn't support [destroy] action");
-    }
-
-    #[test]
-    fn index_names_need_their_fields() {
-        let error = map("index => 'app-%{app}'", "{}").unwrap_err();
-        assert_eq!(
-            error,
-            "Badly formatted index, after interpolation still contains placeholder: [app-%{app}]"
-        );
-        let loose =
-            map("index => 'app-%{app}' dlq_on_failed_indexname_interpolation => false", "{}").unwrap();
-        assert!(loose.contains(r#""_index":"app-%{app}""#));
-        assert!(map("data_stream => false", "{}").unwrap().contains(r#""_index":"ecs-logstash-2026.01.02""#));
-        let ilm = Facts { ilm: true, ..Facts::default() };
-        let by_alias = map_with("data_stream => false ilm_rollover_alias => web", "{}", ilm).unwrap();
-        assert!(by_alias.contains(r#""_index":"web""#));
-    }
-
-    #[test]
-    fn routing_pipeline_version_type() {
-        let text = "index => 'i' routing => '%{r}' pipeline => '%{[@metadata][p]}' version => '%{v}' version_type => external
-                    document_type => doc";
-        let types = Facts { types: true, ..Facts::default() };
-        let lines = map_with(text, r#"{"r":"ro","v":7,"@metadata":{"p":"geo"}}"#, types).unwrap();
-        let expected = r#"{"index":{"_index":"i","routing":"ro","pipeline":"geo","_type":"doc","version":"7","version_type":"external"}}"#;
-        assert_eq!(lines.lines().next().unwrap(), expected);
-        let lines = map(text, r#"{"r":"ro","v":7,"@metadata":{"p":""}}"#).unwrap();
-        assert!(!lines.contains("pipeline") && !lines.contains("\"_type\""), "{lines}");
-    }
-
-    #[test]
-    fn filters_may_say_what_the_document_is() {
-        let json = r#"{"@metadata":{"_ingest_document":{"id":"7","index":"elsewhere","pipeline":"p","routing":"r","version":3}}}"#;
-        let line = map("data_stream => false", json).unwrap();
-        let expected =
-            r#"{"index":{"_id":"7","_index":"elsewhere","routing":"r","pipeline":"p","version":3}}"#;
-        assert_eq!(line.lines().next().unwrap(), expected);
-        let line = map("index => 'i' document_id => own", json).unwrap();
-        assert!(line.starts_with(r#"{"index":{"_id":"own","_index":"i","#), "{line}");
-        let target = map("index => 'i'", r#"{"@metadata":{"target_ingest_pipeline":"t"}}"#).unwrap();
-        assert!(target.contains(r#""pipeline":"t""#));
-    }
-
-    #[test]
-    fn action_lines_repeat_where_they_are_the_same() {
-        let lines = |text: &str, events: [&str; 3]| {
-            let options = options(text);
-            let mapper = Mapper::new(&options, DataStream::of(&options, Ecs::V8).unwrap(), Ecs::V8);
-            let (mut repetition, mut out) = (Repetition::default(), Vec::new());
-            for json in events {
-                mapper.write(&event(json), Facts::default(), &mut repetition, &mut out).unwrap();
-            }
-            let text = String::from_utf8(out).unwrap();
-            text.lines().step_by(2).map(str::to_owned).collect::<Vec<_>>()
-        };
-        let days = ["2026-01-02T00:00:00Z", "2026-01-02T23:59:59Z", "2026-01-03T00:00:00Z"]
-            .map(|time| format!(r#"{{"@timestamp":"{time}"}}"#));
-        let daily = lines("index => 'i-%{+yyyy.MM.dd}'", days.each_ref().map(String::as_str));
-        let names = ["2026.01.02", "2026.01.02", "2026.01.03"];
-        assert_eq!(daily, names.map(|day| format!(r#"{{"index":{{"_index":"i-{day}"}}}}"#)));
-        let control = r#"{"@metadata":{"_ingest_document":{"id":"7"}}}"#;
-        let pipeline = r#"{"@metadata":{"target_ingest_pipeline":"p"}}"#;
-        let own = lines("index => 'i'", ["{}", control, pipeline]);
-        let expected = [r#""_index":"i""#, r#""_id":"7","_index":"i""#, r#""_index":"i","pipeline":"p""#];
-        assert_eq!(own, expected.map(|members| format!(r#"{{"index":{{{members}}}}}"#)));
-        let streams = lines("", ["{}", r#"{"data_stream":{"dataset":"web"}}"#, "{}"]);
-        let names = ["generic", "web", "generic"];
-        assert_eq!(streams, names.map(|name| format!(r#"{{"create":{{"_index":"logs-{name}-default"}}}}"#)));
-        let each = lines("index => 'i' document_id => '%{n}'", [r#"{"n":1}"#, r#"{"n":2}"#, r#"{"n":3}"#]);
-        assert!(each[0].contains(r#""_id":"1""#) && each[2].contains(r#""_id":"3""#), "{each:?}");
-    }
-
-    #[test]
-    fn updates_with_upsert_and_script() {
-        let document = |text: &str| {
-            let lines =
-                map(&format!("index => 'i' action => update document_id => '1' {text}"), r#"{"a":"x"}"#)
-                    .unwrap();
-            lines.lines().nth(1).unwrap().to_owned()
-        };
-        assert!(document("doc_as_upsert => true").ends_with(r#""a":"x"},"doc_as_upsert":true}"#));
-        assert!(document(r#"upsert => '{"n": "%{a}"}'"#).ends_with(r#","upsert":{"n":"x"}}"#));
-        let script = document("script => 'ctx.op = params.e' script_var_name => 'e' scripted_upsert => true");
-        assert!(script.starts_with(r#"{"script":{"params":{"e":{"#), "{script}");
-        assert!(
-            script.ends_with(
-                r#"},"source":"ctx.op = params.e","lang":"painless"},"scripted_upsert":true,"upsert":{}}"#
-            ),
-            "{script}"
-        );
-        let stored = document("script => 's' script_type => indexed upsert => '{}'");
-        assert!(stored.ends_with(r#"},"id":"s"},"upsert":{}}"#), "{stored}");
-        let error = map("index => 'i' action => update document_id => '1' upsert => '{'", "{}").unwrap_err();
-        assert!(error.starts_with("`upsert` is not JSON"));
-    }
-
-    #[test]
-    fn children_join_their_parents() {
-        let lines =
-            map("index => 'i' join_field => kind parent => '%{of}'", r#"{"kind":"answer","of":"q1"}"#)
-                .unwrap();
-        assert!(lines.starts_with(r#"{"index":{"_index":"i","routing":"q1"}}"#), "{lines}");
-        assert!(lines.contains(r#""kind":{"name":"answer","parent":"q1"}"#), "{lines}");
-    }
 }
