@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use ferrostash_conf::mask_yaml;
 
 /// A settings file as read, kept for messages.
 #[derive(Debug)]
@@ -110,7 +111,8 @@ impl Problem {
         };
         let title = Level::ERROR.primary_title(self.message.as_str());
         let mark = AnnotationKind::Primary.span(span.clone()).label(self.hint.as_deref());
-        let snippet = Snippet::source(&file.text).path(file.path.display().to_string()).annotation(mark);
+        let snippet =
+            Snippet::source(mask_yaml(&file.text)).path(file.path.display().to_string()).annotation(mark);
         Renderer::plain().render(&[Group::with_title(title).element(snippet)])
     }
 }

@@ -59,36 +59,41 @@ impl Diagnostic {
     }
 
     fn new(level: Level, message: String) -> Diagnostic {
-        Diagnostic { level, message, primary: None, secondary: Vec::new(), help: Vec::new(), logstash: None }
+        Diagnostic {
+            level,
+            message: masked(message),
+            primary: None,
+            secondary: Vec::new(),
+            help: Vec::new(),
+            logstash: None,
+        }
     }
 
     /// Points at the place; the label may be empty.
     #[must_use]
     pub fn at(mut self, span: Span, label: impl Into<String>) -> Diagnostic {
-        self.primary = Some((span, label.into()));
+        self.primary = Some((span, masked(label)));
         self
     }
 
     /// Points at another place.
     #[must_use]
     pub fn also(mut self, span: Span, label: impl Into<String>) -> Diagnostic {
-        self.secondary.push((span, label.into()));
+        self.secondary.push((span, masked(label)));
         self
     }
 
     /// Adds a line of advice.
     #[must_use]
     pub fn help(mut self, text: impl Into<String>) -> Diagnostic {
-        self.help.push(text.into());
+        self.help.push(masked(text));
         self
     }
 
     /// Adds what Logstash says.
     #[must_use]
     pub fn logstash(mut self, class: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Diagnostic {
-        // Some sentences quote the configuration.
-        let message = secrets::mask(&message.into()).into_owned();
-        self.logstash = Some(LogstashError { class: class.into(), message });
+        self.logstash = Some(LogstashError { class: class.into(), message: masked(message) });
         self
     }
 
@@ -129,6 +134,15 @@ impl Diagnostic {
             snippets.push((span.source, snippet.annotation(annotation)));
         }
         snippets.into_iter().map(|(_, snippet)| snippet).collect()
+    }
+}
+
+/// Some sentences quote the configuration.
+fn masked(text: impl Into<String>) -> String {
+    let text = text.into();
+    match secrets::mask(&text) {
+        Cow::Owned(masked) => masked,
+        Cow::Borrowed(_) => text,
     }
 }
 

@@ -56,6 +56,7 @@ pub use option_kind::{OptionKind, Refusal};
 pub use options::{OptionDef, OptionReader, OptionsDef, join_options};
 pub use password::Password;
 pub use plugin_block::{Attr, PluginBlock, PluginKind};
+pub use secrets::mask_yaml;
 pub use source::{LineColumn, Protocol, Source, SourceId, SourceMap, Span};
 pub use uri::Uri;
 pub use vars::{Vars, expand_block, expand_statements};

@@ -136,14 +136,22 @@ pub(crate) fn check(value: &ConfValue, def: &OptionDef) -> Checked {
         return raised.clone();
     }
     if results.iter().any(Result::is_err) {
-        return note(format!("[{}]", results.iter().map(show_result).collect::<Vec<_>>().join(", ")));
+        return note(format!(
+            "[{}]",
+            results
+                .iter()
+                .map(|result| show_result(result, def.kind.is_secret()))
+                .collect::<Vec<_>>()
+                .join(", ")
+        ));
     }
     let kept = results.into_iter().filter_map(|result| result.ok().flatten()).collect();
     Ok(Some(value_like(value, ConfKind::Array(kept))))
 }
 
-fn show_result(result: &Checked) -> String {
+fn show_result(result: &Checked, is_secret: bool) -> String {
     match result {
+        Ok(Some(_)) if is_secret => "<password>".to_owned(),
         Ok(Some(value)) => value.inspect(),
         Ok(None) => "nil".to_owned(),
         Err(Refusal::Note(text) | Refusal::Raised { message: text, .. }) => inspect_text(text),
@@ -466,7 +474,7 @@ mod tests {
     fn show(result: Checked) -> String {
         match result {
             Err(Refusal::Note(text)) => text,
-            other => show_result(&other),
+            other => show_result(&other, false),
         }
     }
 

@@ -154,8 +154,9 @@ impl<'r> OptionReader<'r> {
             Read::Refused => None,
             Read::Absent => {
                 let def = self.def(name)?;
-                let checked = check(&default(), def);
-                let value = checked.ok().flatten().and_then(|value| T::convert(&value).ok());
+                let checked = check(&default(), def).ok().flatten();
+                let checked = checked.filter(|value| def.range.is_none_or(|range| is_within(range, value)));
+                let value = checked.and_then(|value| T::convert(&value).ok());
                 if value.is_none() {
                     self.diagnostics
                         .push(Diagnostic::error(format!("the default of `{name}` does not fit its type")));
@@ -327,11 +328,13 @@ impl<'r> OptionReader<'r> {
     }
 }
 
-/// Whether a number lies there; what is no number does not.
-fn is_within((min, max): (i64, i64), value: &ConfValue) -> bool {
-    match value.kind {
-        ConfKind::Int(number) => (min..=max).contains(&number),
-        ConfKind::Float(number) => (min as f64..=max as f64).contains(&number),
+/// Whether a number, or each of a list, lies there; what is no number does not.
+fn is_within(range: (i64, i64), value: &ConfValue) -> bool {
+    let (min, max) = range;
+    match &value.kind {
+        ConfKind::Int(number) => (min..=max).contains(number),
+        ConfKind::Float(number) => (min as f64..=max as f64).contains(number),
+        ConfKind::Array(values) => values.iter().all(|value| is_within(range, value)),
         _ => false,
     }
 }

@@ -113,7 +113,8 @@ fn split_port(text: &str) -> Result<(&str, Option<u16>), String> {
         None | Some("") => Ok((host, None)),
         Some(port) => match port.parse() {
             Ok(number) if port.bytes().all(|b| b.is_ascii_digit()) => Ok((host, Some(number))),
-            _ => Err(format!("`{port}` is no port")),
+            // It may be a part of a password.
+            _ => Err("the port is no number from 0 to 65535".to_owned()),
         },
     }
 }

@@ -124,7 +124,8 @@ impl<'a> Parser<'a> {
                 );
             }
             let Some(Token::Word(value) | Token::Quoted(value)) = self.next()? else {
-                return Err(self.error(&format!("`{key}` has no value")));
+                // Its name may be a part of a password without quotes.
+                return Err(self.error("an option has no value"));
             };
             // The last one wins, as in Java.
             options.retain(|(known, _)| *known != key);
@@ -284,7 +285,7 @@ mod tests {
             ("c", "line 1: `required` is expected behind the class of the login module"),
             ("c username=\"u\";", "line 1: `required` is expected behind the class of the login module"),
             ("c required\nk=\"v\"", "line 2: the `;` at the end is missing"),
-            ("c required k=;", "line 1: `k` has no value"),
+            ("c required k=;", "line 1: an option has no value"),
             ("c required k=\"secret;\n", "line 1: a quote is not closed"),
             (
                 "c required k=se cret;",
