@@ -37,8 +37,12 @@ pub(crate) struct Agent {
     pub(crate) view: Arc<View>,
     ended: Arc<Notify>,
     /// The configuration is to be looked at again.
-    converge_later: Notify,
+    wants_reload: AtomicBool,
     is_ending: AtomicBool,
+    /// A pipeline that others send to is being replaced.
+    replaces_receiver: AtomicBool,
+    /// The last reload has ended a pipeline, and started none.
+    start_failed: AtomicBool,
 }
 
 /// What the API sees of the agent.
@@ -153,15 +157,24 @@ impl Agent {
             runtimes,
             view: Arc::new(view),
             ended: Arc::default(),
-            converge_later: Notify::new(),
+            wants_reload: AtomicBool::new(false),
             is_ending: AtomicBool::new(false),
+            replaces_receiver: AtomicBool::new(false),
+            start_failed: AtomicBool::new(false),
         }
     }
 
     /// Starts the pipelines and looks after them until the process is to end.
     pub(crate) async fn run(&self, pipelines: Vec<PipelineSettings>, mut signals: Signals) -> Ending {
-        for settings in &pipelines {
-            self.create(Draft::read(settings, &self.workshop.vars)).await;
+        let create = async {
+            for settings in &pipelines {
+                if !self.is_ending() {
+                    self.create(Draft::read(settings, &self.workshop.vars)).await;
+                }
+            }
+        };
+        if let Some(ending) = self.listening(&mut signals, create).await {
+            return self.stop_all(&mut signals, ending).await;
         }
         if self.view.pipelines().is_empty() && !self.settings.reload_automatic {
             return Ending::Failed;
@@ -188,16 +201,20 @@ impl Agent {
                     }
                     Asked::Reload => self.converge_anew(),
                 },
-                () = reload => self.converge_later.notify_one(),
-                () = self.converge_later.notified() => if let Some(ending) = self.converge_listening(signals).await {
-                    return ending;
-                },
+                () = reload => self.wants_reload.store(true, Ordering::Release),
                 () = self.ended.notified() => {}
+            }
+            // One that is asked for during another one follows it.
+            while self.wants_reload.swap(false, Ordering::AcqRel) {
+                if let Some(ending) = self.listening(signals, self.converge()).await {
+                    return ending;
+                }
             }
             let all = self.view.pipelines();
             let crashed = all.iter().any(|p| matches!(p.running.ended(), Some(EndReason::Crashed(_))));
             if !self.settings.reload_automatic && all.iter().all(|p| p.running.ended().is_some()) {
-                return if crashed { Ending::Failed } else { Ending::Orderly };
+                let failed = crashed || self.start_failed.load(Ordering::Acquire);
+                return if failed { Ending::Failed } else { Ending::Orderly };
             }
         }
     }
@@ -207,16 +224,15 @@ impl Agent {
         tracing::warn!(target: "logstash.runner", "SIGHUP received.");
         // What it names may have changed, such as a folder of patterns: try again, whatever failed.
         self.view.pipelines().iter().for_each(|known| known.forget_tried());
-        self.converge_later.notify_one();
+        self.wants_reload.store(true, Ordering::Release);
     }
 
-    /// Brings what runs in line with the configuration, and hears signals while pipelines take their time to end.
-    async fn converge_listening(&self, signals: &mut Signals) -> Option<Ending> {
-        let converge = self.converge();
-        tokio::pin!(converge);
+    /// Does `work`, and hears signals while pipelines take their time to start and to end.
+    async fn listening(&self, signals: &mut Signals, work: impl Future<Output = ()>) -> Option<Ending> {
+        tokio::pin!(work);
         loop {
             tokio::select! {
-                () = &mut converge => return self.is_ending().then_some(Ending::Orderly),
+                () = &mut work => return self.is_ending().then_some(Ending::Orderly),
                 asked = signals.next() => match asked {
                     Asked::Reload => self.converge_anew(),
                     Asked::End(name) if self.is_ending() => return Some(end_at_once(name)),
@@ -234,7 +250,10 @@ impl Agent {
     fn begin_end(&self, name: &str) {
         tracing::warn!(target: "logstash.runner", "{name} received. Shutting down.");
         self.is_ending.store(true, Ordering::Release);
-        self.stop_pipelines();
+        // Those that send to a pipeline which is being replaced would find nobody.
+        if !self.replaces_receiver.load(Ordering::Acquire) {
+            self.stop_pipelines();
+        }
     }
 
     fn stop_pipelines(&self) {
@@ -312,11 +331,17 @@ impl Agent {
                 return refuse(&invalid);
             }
         };
+        tracing::info!(target: "logstash.pipelineaction.reload", { pipeline.id = id.as_str() }, "Reloading pipeline");
+        let receives = built.inputs.iter().any(|input| &*input.part.name == "pipeline");
+        self.replaces_receiver.store(receives, Ordering::Release);
         self.stop(old).await;
-        if self.is_ending() {
+        if self.is_ending() && !receives {
             return;
         }
-        match self.launch(settings, hash, built, &warnings, Arc::clone(&old.reloads)).await {
+        let launched = self.launch(settings, hash, built, &warnings, Arc::clone(&old.reloads)).await;
+        self.replaces_receiver.store(false, Ordering::Release);
+        self.start_failed.store(launched.is_err(), Ordering::Release);
+        match launched {
             Ok(managed) => {
                 self.view.put(managed);
                 self.view.reloads.succeeded();

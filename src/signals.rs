@@ -42,8 +42,8 @@ impl Signals {
             tokio::select! {
                 _ = self.interrupt.recv() => return Asked::End("SIGINT"),
                 _ = self.terminate.recv() => {
-                    let last = self.terminated.replace(Instant::now());
-                    if last.is_none_or(|last| last.elapsed() >= TERMINATE_AGAIN) {
+                    if self.terminated.is_none_or(|last| last.elapsed() >= TERMINATE_AGAIN) {
+                        self.terminated = Some(Instant::now());
                         return Asked::End("SIGTERM");
                     }
                 }

@@ -361,7 +361,7 @@ fn a_disk_that_stays_full() {
     process.wait_for("No space left on device");
     process.signal("TERM");
     process.wait_for("SIGTERM received");
-    process.signal("TERM");
+    process.signal("INT");
     let finished = process.finish();
     assert_eq!(finished.code, Some(1), "asked twice, it ends with what it has: {finished:?}");
     assert!(finished.said().contains("/dev/full"), "{finished:?}");
