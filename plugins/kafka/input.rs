@@ -37,7 +37,7 @@ use ferrostash_plugin::{
 use futures::future::{BoxFuture, try_join_all};
 use rdkafka::ClientConfig;
 use rdkafka::config::FromClientConfigAndContext;
-use rdkafka::consumer::BaseConsumer;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
@@ -209,6 +209,7 @@ impl Kafka {
         let thread = std::thread::Builder::new().name(format!("kafka-input-{number}"));
         let spawned = thread.spawn(move || {
             let _span = span.enter();
+            let _closes = Closes(Arc::clone(&member.consumer));
             let _ = ended.send(Member::new(member).and_then(Member::run));
         });
         spawned.map_err(|error| format!("no thread for a consumer: {error}"))?;
@@ -220,6 +221,15 @@ impl Kafka {
         let result = end.await.unwrap_or_else(|_| Err("a consumer panicked".to_owned()));
         // A queue that is closed is the end of the pipeline.
         result.or_else(|error| pushed.map(|()| Err(error)).unwrap_or(Ok(())))
+    }
+}
+
+/// Says in the end, however it comes, that nobody looks after rebalances any more: the consumer could never be closed.
+struct Closes(Arc<BaseConsumer<MemberContext>>);
+
+impl Drop for Closes {
+    fn drop(&mut self) {
+        self.0.context().close();
     }
 }
 
@@ -253,8 +263,8 @@ impl Way<'_> {
             let Some(next) = next else {
                 return self.flush(reading).await;
             };
-            // Until the schemas are there the messages are given up if the input is stopped.
-            let schemas = self.schemas(next.needed(), reading).await?;
+            // Without their schemas they are given up when the input is stopped; what went before them is still waited for.
+            let Some(schemas) = self.schemas(next.needed(), reading).await else { continue };
             let Some((values, acks)) = next.take() else { continue };
             let lines = values.lines;
             let _ = values.schemas.set(schemas);
@@ -271,14 +281,19 @@ impl Way<'_> {
         }
     }
 
-    /// The schemas of these numbers; waits for the registry for as long as it takes.
-    async fn schemas(&self, needed: &[u32], reading: &Reading) -> Result<Schemas, QueueClosed> {
+    /// The schemas of these numbers; waits for the registry for as long as it takes, or until the input is stopped.
+    async fn schemas(&self, needed: &[u32], reading: &Reading) -> Option<Schemas> {
         let mut schemas = Schemas::new();
-        let Some(registry) = &reading.registry else { return Ok(schemas) };
+        let Some(registry) = &reading.registry else { return Some(schemas) };
         for number in needed {
             let mut backoff = Backoff::new(REGISTRY_AGAIN, REGISTRY_AGAIN_MAX);
             let schema = loop {
-                let error = match registry.schema(*number).await {
+                let fetched = tokio::select! {
+                    biased;
+                    fetched = registry.schema(*number) => fetched,
+                    () = self.cx.shutdown.stopping() => return None,
+                };
+                let error = match fetched {
                     Ok(schema) => break Ok(schema),
                     Err(error) if error.is_retryable() => error,
                     Err(error) => break Err(error.to_string()),
@@ -286,12 +301,12 @@ impl Way<'_> {
                 tracing::warn!(%error, schema = number, limited = true, "A schema can't be fetched now.");
                 tokio::select! {
                     () = tokio::time::sleep(backoff.next_wait()) => {}
-                    () = self.cx.shutdown.stopping() => return Err(QueueClosed),
+                    () = self.cx.shutdown.stopping() => return None,
                 }
             };
             schemas.insert(*number, schema);
         }
-        Ok(schemas)
+        Some(schemas)
     }
 
     /// Makes the events here, since each may be of several messages.

@@ -218,6 +218,8 @@ impl Output for Kafka {
                     () = transactions.close() => {}
                     () = cx.shutdown.abandoned() => transactions.abandon().await,
                 }
+                // The last one closes the producer.
+                let _ = tokio::task::spawn_blocking(move || drop(transactions)).await;
             }
             // Each ends with the grace time at the latest.
             while let Some(ended) = self.deliveries.join_next().await {

@@ -341,7 +341,7 @@ impl Starting {
                 decoration,
                 batch_size: self.settings.batch_size,
                 // The rest of the grace time belongs to the outputs.
-                settle_time: self.settings.grace / 2,
+                settle_time: self.settings.grace * 4 / 5,
             };
             input.start(&cx).await.map_err(|error| refused("input", &part, error.to_string()))?;
             tasks.push(InputTask { part, input, cx, state: Arc::clone(&self.state) });

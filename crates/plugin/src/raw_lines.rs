@@ -16,6 +16,11 @@ use std::sync::Arc;
 pub trait LineMaker: Send + Sync {
     /// Makes the events of `lines`, in their order, each with the number of its line.
     fn make(&self, lines: Lines<'_>, now: Timestamp, sink: &mut LineEventSink<'_>);
+
+    /// What the maker holds of these lines beside their text, in bytes.
+    fn bytes_beside(&self, _lines: Range<usize>) -> usize {
+        0
+    }
 }
 
 /// Lines that stand behind each other, with a delimiter between them.
@@ -196,7 +201,8 @@ impl RawLines {
 
     /// What the lines weigh, in bytes.
     pub fn byte_size(&self) -> usize {
-        self.shared.start_of(self.lines.end) - self.shared.start_of(self.lines.start)
+        let text = self.shared.start_of(self.lines.end) - self.shared.start_of(self.lines.start);
+        text + self.maker.bytes_beside(self.lines.clone())
     }
 
     /// Takes up to `count` lines from the front.

@@ -25,6 +25,8 @@ pub(crate) enum Occurrence {
     Committed { offsets: TopicPartitionList, error: Option<KafkaError> },
     /// Numbers, as JSON.
     Statistics(Vec<u8>),
+    /// Where partitions end.
+    Ends(TopicPartitionList),
 }
 
 /// Collects occurrences while the member polls, so that it can look at them afterwards.
@@ -33,7 +35,7 @@ pub(crate) struct MemberContext {
     occurred: Mutex<Vec<Occurrence>>,
     /// Whether there is something in `occurred`.
     has_occurred: AtomicBool,
-    /// Partitions that the group wants back are given back at once: the member has ended.
+    /// What the group asks is answered at once: the member has ended.
     is_closing: AtomicBool,
 }
 
@@ -70,6 +72,11 @@ impl MemberContext {
         self.put(Occurrence::Committed { offsets, error });
     }
 
+    /// Brokers said where partitions end.
+    pub(crate) fn ends(&self, ends: TopicPartitionList) {
+        self.put(Occurrence::Ends(ends));
+    }
+
     fn put(&self, occurrence: Occurrence) {
         self.occurred.lock().unwrap_or_else(PoisonError::into_inner).push(occurrence);
         self.has_occurred.store(true, Ordering::Release);
@@ -104,15 +111,16 @@ impl ConsumerContext for MemberContext {
         kind: RDKafkaRespErr,
         partitions: &mut TopicPartitionList,
     ) {
+        let is_assigned = kind == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
         match kind {
-            RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS => {
-                self.put(Occurrence::Assigned(partitions.clone()));
-            }
+            // Until it has an answer the library does not close.
             _ if self.is_closing.load(Ordering::Acquire) => {
-                if let Err(error) = give_back(consumer, partitions) {
+                let answer = if is_assigned { take_over } else { give_back };
+                if let Err(error) = answer(consumer, partitions) {
                     tracing::warn!(%error, "Partitions could not be given back.");
                 }
             }
+            _ if is_assigned => self.put(Occurrence::Assigned(partitions.clone())),
             _ => {
                 let are_lost = consumer.assignment_lost();
                 self.put(Occurrence::Revoked { partitions: partitions.clone(), are_lost });

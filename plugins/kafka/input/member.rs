@@ -1,7 +1,7 @@
 //! A member of a consumer group: a thread that polls, and looks after what the poll brought.
 //!
 //! It never waits for longer than it may be away from the group. While the pipeline has no room it polls on with all
-//! partitions paused; a partition that the group wants back is drained while the others go on.
+//! partitions paused; partitions that the group wants back are drained first. librdkafka fetches nothing until they are given back.
 
 mod commits;
 mod sharing;
@@ -257,17 +257,23 @@ impl Member {
             return self.wait_for_calm();
         };
         self.held_since = None;
-        let mut acks = Vec::with_capacity(self.taken.len());
+        let (mut acks, mut is_full) = (Vec::with_capacity(self.taken.len()), false);
         for (Taken { slot, first, next, .. }, note) in self.taken.drain(..).zip(notes) {
             let Some(partition) = self.partitions.get_mut(slot) else { continue };
             match partition.issue(first, next, Arc::clone(&note) as Arc<dyn AckNote>) {
-                Some(ack) => acks.push(ack),
-                // It was not paused in time: what has no ack is read again.
+                Some(ack) => {
+                    acks.push(ack);
+                    is_full |= partition.is_full();
+                }
+                // It is paused before that; what has no ack is delivered, and read again.
                 None => {
                     note.ended(Outcome::Abandoned);
                     partition.rewind_later(Instant::now());
                 }
             }
+        }
+        if is_full {
+            self.pause_and_resume();
         }
         let handed = Handed { values: Some(self.records.take(&self.with.reading)), acks };
         match self.with.sender.try_send(handed) {
@@ -400,6 +406,7 @@ impl Member {
             Occurrence::Revoked { partitions, are_lost } => self.let_go(partitions, are_lost),
             Occurrence::Committed { offsets, error } => self.note_commit(&offsets, error),
             Occurrence::Statistics(json) => self.note_statistics(&json),
+            Occurrence::Ends(ends) => self.note_ends(&ends),
         }
     }
 
@@ -426,9 +433,25 @@ impl Member {
         let Some(statistics) = Statistics::parse(json) else { return };
         let reads_committed = self.with.settings.reads_committed;
         for partition in self.partitions.iter_mut() {
+            if partition.is_paused && partition.end.is_some() {
+                continue;
+            }
             let Place { topic, partition: number, .. } = &partition.place;
             if let Some(end) = statistics.end(topic, *number, reads_committed) {
                 partition.end = Some(end);
+            }
+        }
+        // Of those that are not fetched the library learns nothing, and that is when it matters.
+        let paused = self.partitions.iter().filter(|partition| partition.is_paused);
+        self.committer
+            .ask_for_ends(paused.map(|partition| (&**partition.topic(), partition.place.partition)));
+    }
+
+    fn note_ends(&mut self, ends: &TopicPartitionList) {
+        for element in ends.elements() {
+            let partition = self.partitions.find_mut(element.topic(), element.partition());
+            if let (Some(partition), Offset::Offset(offset)) = (partition, element.offset()) {
+                partition.end = Some(offset);
             }
         }
     }

@@ -12,7 +12,7 @@ pub(crate) const CHUNKS_IN_FLIGHT_MAX: usize = 512;
 /// How long a partition rests before what was given up is read again; doubled each time.
 const REWIND_AFTER: Duration = Duration::from_secs(1);
 const REWIND_AFTER_MAX: Duration = Duration::from_secs(60);
-/// How long chunks without an outcome are waited for before others of the partition are read again.
+/// How long chunks without an outcome are waited for, after another one was given up, before the partition is read again.
 const UNDECIDED_MAX: Duration = Duration::from_secs(30);
 
 /// A partition of a topic.
@@ -108,7 +108,8 @@ impl Partition {
     pub(crate) fn rewind(&mut self, now: Instant) -> Option<i64> {
         self.rewind_at.filter(|at| *at <= now)?;
         // What is still on its way would come twice; but it may be stuck where others aren't.
-        if self.tracker.undecided() > 0 && (self.waits_for_all || now < self.abandoned_at? + UNDECIDED_MAX) {
+        let waits = self.waits_for_all || !self.tracker.is_abandoned();
+        if self.tracker.undecided() > 0 && (waits || now < self.abandoned_at? + UNDECIDED_MAX) {
             return None;
         }
         (self.rewind_at, self.abandoned_at) = (None, None);

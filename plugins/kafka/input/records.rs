@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -89,6 +90,8 @@ pub(crate) struct Records {
     about: Vec<About>,
     places: Vec<Place>,
     schemas: BTreeSet<u32>,
+    /// Bytes of keys and headers.
+    bytes_beside: usize,
 }
 
 /// What is known of a message beside its value.
@@ -129,6 +132,7 @@ impl Records {
             about: Vec::new(),
             places: Vec::new(),
             schemas: BTreeSet::new(),
+            bytes_beside: 0,
         }
     }
 
@@ -137,7 +141,7 @@ impl Records {
     }
 
     pub(crate) fn byte_size(&self) -> usize {
-        self.values.byte_size()
+        self.values.byte_size() + self.bytes_beside
     }
 
     /// The number of a place that was not there before.
@@ -170,6 +174,7 @@ impl Records {
         }
         self.values.push(Frame { bytes, truncated: false });
         let detail = (reading.detail > Detail::Nothing).then(|| Box::new(Details::of(message, reading)));
+        self.bytes_beside += detail.as_ref().map_or(0, |detail| detail.byte_size());
         self.about.push(About { place, offset: message.offset(), detail, failure, schema });
     }
 
@@ -179,11 +184,13 @@ impl Records {
         self.about.clear();
         self.places.clear();
         self.schemas.clear();
+        self.bytes_beside = 0;
     }
 
     /// The messages, none of which is left.
     pub(crate) fn take(&mut self, reading: &Arc<Reading>) -> Values {
         let (about, places) = (std::mem::take(&mut self.about), std::mem::take(&mut self.places));
+        self.bytes_beside = 0;
         let needed = std::mem::take(&mut self.schemas).into_iter().collect();
         let schemas = Arc::<OnceLock<Schemas>>::default();
         let maker =
@@ -197,6 +204,12 @@ fn has_header(message: &BorrowedMessage<'_>, name: &str) -> bool {
 }
 
 impl Details {
+    fn byte_size(&self) -> usize {
+        let headers =
+            self.headers.iter().map(|(name, value)| 2 * size_of::<String>() + name.len() + value.len());
+        size_of::<Details>() + self.key.as_ref().map_or(0, String::len) + headers.sum::<usize>()
+    }
+
     fn of(message: &BorrowedMessage<'_>, reading: &Reading) -> Details {
         // A key that can't be read is nothing to lose an event for.
         let text = |bytes: &[u8]| match reading.key.read(bytes) {
@@ -225,6 +238,11 @@ struct RecordMaker {
 }
 
 impl LineMaker for RecordMaker {
+    fn bytes_beside(&self, lines: Range<usize>) -> usize {
+        let about = self.about.get(lines).unwrap_or_default();
+        about.iter().filter_map(|about| about.detail.as_ref()).map(|detail| detail.byte_size()).sum()
+    }
+
     fn make(&self, lines: Lines<'_>, now: Timestamp, sink: &mut LineEventSink<'_>) {
         let about = self.about.get(lines.first..).unwrap_or_default();
         let mut finisher = Finisher { maker: self, last: None };

@@ -28,7 +28,7 @@ const TOPICS_WAIT: Duration = Duration::from_secs(5);
 /// How soon they are asked again if they did not.
 const TOPICS_AGAIN: Duration = Duration::from_secs(1);
 /// Topics of Kafka's own.
-const INTERNAL_TOPICS: [&str; 2] = ["__consumer_offsets", "__transaction_state"];
+const INTERNAL_TOPICS: [&str; 3] = ["__consumer_offsets", "__share_group_state", "__transaction_state"];
 
 /// What members of an input have in common.
 pub(crate) struct Settings {

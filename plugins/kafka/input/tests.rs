@@ -185,6 +185,57 @@ async fn a_blocked_pipeline_pauses_and_goes_on() {
 }
 
 #[tokio::test]
+async fn no_more_chunks_are_in_flight_than_may_be_and_none_comes_twice() {
+    const ALL: usize = 2000;
+    let cluster = Cluster::new("t", 1);
+    cluster.numbers("t", 0, 0, ALL);
+    let mut input = start(&cluster.input("max_poll_records => 1")).await;
+    let message = FieldRef::literal("message");
+    let mut seen = Vec::new();
+    let mut held = Vec::new();
+    while seen.len() < ALL {
+        match tokio::time::timeout(Duration::from_millis(500), input.chunks.recv()).await {
+            Ok(chunk) => {
+                let chunk = chunk.unwrap();
+                let mut events = Vec::new();
+                chunk.lines.as_ref().unwrap().make_events(&mut events);
+                seen.extend(events.iter().map(|event| event.get_str(&message).unwrap().to_owned()));
+                held.push(chunk);
+                assert!(held.len() <= super::partition::CHUNKS_IN_FLIGHT_MAX);
+            }
+            // It waits until something is settled.
+            Err(_) => held.clear(),
+        }
+    }
+    assert!(seen.iter().cloned().eq((0..ALL).map(|n| format!("0:{n}"))), "in order, each once");
+    held.clear();
+    cluster.wait_for_commit(ALL as i64).await;
+    assert!(input.stop().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_lag_of_a_partition_that_is_paused_grows() {
+    let cluster = Cluster::new("t", 1);
+    cluster.numbers("t", 0, 0, 1000);
+    let mut input = start(&cluster.input("max_poll_records => 1")).await;
+    let held = next(&mut input).await;
+    let end = |input: &RunningInput| {
+        let rows = input.context.metrics.own_table()?.rows();
+        rows.first()?.values.iter().find(|(name, _)| *name == "end")?.1
+    };
+    for all in [1000, 1500] {
+        cluster.numbers("t", 0, all - 500, all);
+        let start = Instant::now();
+        while end(&input) < Some(all as i64 + 500) {
+            assert!(start.elapsed() < PATIENCE, "{:?}", end(&input));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    drop(held);
+    input.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_group_that_begins_at_the_end_misses_nothing_afterwards() {
     let cluster = Cluster::new("t", 1);
     cluster.numbers("t", 0, 0, 10);

@@ -75,7 +75,15 @@ pub(super) fn settings(
                 "`transactional_id` must not be empty, and `retries` has no meaning beside it",
             ));
         }
+        if linger >= TRANSACTION_MS {
+            let text = format!(
+                "`linger_ms` must be below {TRANSACTION_MS}, which is how long a transaction may last"
+            );
+            return Err(cx.refuse_at(id.span, text));
+        }
         config
+            // It must not be longer than a transaction.
+            .set("socket.timeout.ms", request_timeout.clamp(10, TRANSACTION_MS).to_string())
             .set("transactional.id", &id.value)
             .set("transaction.timeout.ms", TRANSACTION_MS.to_string())
             .set("message.timeout.ms", TRANSACTION_MS.to_string())

@@ -464,6 +464,7 @@ fn what_cannot_be_is_refused_at_the_option() {
             "topic_id => logs transactional_id => mine retries => 3",
             "`transactional_id` must not be empty, and `retries` has no meaning beside it",
         ),
+        ("topic_id => logs transactional_id => mine linger_ms => 60000", "`linger_ms` must be below 60000"),
         ("codec => plain", "topic_id"),
     ] {
         let message = refused(options);

@@ -28,12 +28,13 @@ const COMMIT_EVERY: Duration = Duration::from_millis(100);
 const OFFSETS_EVERY: Duration = Duration::from_secs(1);
 /// How often it is looked whether inputs and filters are calm.
 const CALM_EVERY: Duration = Duration::from_millis(1);
-/// How long they may take, and then the brokers; less than [`TRANSACTION_MS`] together.
+/// How long they may take, and then the brokers for each step. What takes longer than [`TRANSACTION_MS`] in all is given up, and
+/// read again.
 const CALM_MAX: Duration = Duration::from_secs(30);
 const BROKERS_MAX: Duration = Duration::from_secs(20);
 /// How long brokers keep a transaction open of which they hear nothing, in milliseconds.
 pub(super) const TRANSACTION_MS: u64 = 60_000;
-/// Events that are known never to be accepted, at most; what is more is tried again.
+/// Events that are known never to be accepted, at most; beyond that they are found out again.
 const REFUSED_MAX: usize = 10_000;
 
 /// The transactions of an output.
@@ -60,8 +61,10 @@ struct Open {
     broken: Option<String>,
     /// One event at a time is sent, to find out which one brokers refuse.
     is_careful: bool,
-    /// Events that brokers have refused for good, by their hash.
+    /// Events that brokers have refused for good since the last commit, by their hash.
     refused: HashMap<u64, RDKafkaErrorCode>,
+    /// Bytes that were handed over.
+    bytes: u64,
     hashes: RandomState,
     failures: u32,
 }
@@ -132,7 +135,7 @@ impl Transactions {
         let mut open = self.open.lock().await;
         self.abort(&mut open, "the output ends".to_owned()).await;
         open.links.clear();
-        open.live = None;
+        let_go(open.live.take());
     }
 
     /// Ends what an earlier process with the same id left open: members wait for the offsets in it before they read anything.
@@ -169,7 +172,11 @@ impl Transactions {
         let is_broken = broken.as_ref().is_none_or(|live| live.broken().is_some());
         let live = match broken {
             Some(live) if !is_broken => Ok(live),
-            broken => self.source.live(broken.as_ref()),
+            broken => {
+                let next = self.source.live(broken.as_ref());
+                let_go(broken);
+                next
+            }
         };
         let live = live.map_err(|error| OutputError::Fatal(error.to_string()))?;
         open.live = Some(Arc::clone(&live));
@@ -247,7 +254,7 @@ impl Transactions {
                 }
             }
         }
-        self.counts.bytes.add(bytes as u64);
+        open.bytes += bytes as u64;
         let mut sent = Sent { payload: Arc::clone(payload), records, answers };
         if !open.is_careful {
             return open.sent.push(sent);
@@ -323,8 +330,12 @@ impl Transactions {
         for (link, offsets) in open.links.iter_mut().zip(&offsets) {
             link.set_committed(offsets);
         }
+        self.counts.bytes.add(std::mem::take(&mut open.bytes));
+        self.counts.batches.add(open.shares.len() as u64);
         open.shares.drain(..).for_each(Share::settle);
         open.sent.clear();
+        // What it was given up for is a dead letter, and its offset is committed.
+        open.refused.clear();
         (open.since, open.is_careful, open.failures) = (None, false, 0);
         self.counts.transactions_committed.add(1);
     }
@@ -337,7 +348,7 @@ impl Transactions {
         tracing::warn!(
             limited = true,
             reason,
-            events = open.shares.len(),
+            batches = open.shares.len(),
             "A transaction is given up, what was in it is read again."
         );
         self.counts.transactions_aborted.add(1);
@@ -350,7 +361,7 @@ impl Transactions {
                     "A transaction could not be given up in time."
                 );
                 // The next producer's first act is to end it.
-                open.live = None;
+                let_go(open.live.take());
             }
         }
         for mut sent in std::mem::take(&mut open.sent) {
@@ -358,9 +369,14 @@ impl Transactions {
                 open.judge(&sent, refusals);
             }
         }
-        open.broken = None;
+        (open.broken, open.bytes) = (None, 0);
         open.shares.clear();
     }
+}
+
+/// Closing a producer may block for as long as brokers are away.
+fn let_go(live: Option<Arc<Live>>) {
+    drop(tokio::task::spawn_blocking(move || drop(live)));
 }
 
 /// What librdkafka says of an error, in words.
@@ -464,7 +480,11 @@ impl Open {
                 Fate::Apart if sent.records.len() > 1 => self.is_careful = true,
                 Fate::Never | Fate::Apart => {
                     let hash = sent.records.get(place).and_then(|record| self.hash(&sent.payload, *record));
-                    if let Some(hash) = hash.filter(|_| self.refused.len() < REFUSED_MAX) {
+                    if self.refused.len() >= REFUSED_MAX {
+                        // Never stuck: they are found again, one after the other.
+                        self.refused.clear();
+                    }
+                    if let Some(hash) = hash {
                         self.refused.insert(hash, code);
                     }
                 }
