@@ -131,7 +131,11 @@ impl Arrivals {
     /// Something is missing after `limit`; with the account.
     pub fn wait_for(&mut self, produced: &Produced, limit: Duration) -> Result<()> {
         let all = produced.events - produced.unsure.len() as u64;
-        let arrived = wait("all events", limit, || Ok((self.look()? >= all).then_some(())));
+        let arrived = wait("all events", limit, || {
+            let seen = self.look()?;
+            let unsure = produced.unsure.iter().filter(|number| self.seen.contains_key(number)).count();
+            Ok((seen - unsure as u64 >= all).then_some(()))
+        });
         arrived.with_context(|| self.account(produced, &[]).to_string())
     }
 
@@ -166,7 +170,7 @@ impl Arrivals {
         }
     }
 
-    /// When the first and the last of these events came.
+    /// When the event of this number came first.
     #[must_use]
     pub fn first_arrival(&self, number: u64) -> Option<Instant> {
         self.seen.get(&number).map(|arrival| arrival.first)

@@ -56,7 +56,6 @@ pub struct Produced {
 
 #[derive(Clone, Default)]
 struct Deliveries {
-    acked: Arc<AtomicU64>,
     unsure: Arc<Mutex<BTreeSet<u64>>>,
 }
 
@@ -70,11 +69,8 @@ impl ProducerContext for Deliveries {
     type DeliveryOpaque = Box<u64>;
 
     fn delivery(&self, result: &DeliveryResult<'_>, number: Box<u64>) {
-        match result {
-            Ok(_) => drop(self.acked.fetch_add(1, Ordering::Relaxed)),
-            Err(_) => {
-                self.unsure.lock().unwrap_or_else(PoisonError::into_inner).insert(*number);
-            }
+        if result.is_err() {
+            self.unsure.lock().unwrap_or_else(PoisonError::into_inner).insert(*number);
         }
     }
 }
