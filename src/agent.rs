@@ -187,6 +187,18 @@ impl Agent {
     /// Waits for a signal, for the end of all pipelines, or for the next look at the configuration.
     async fn watch(&self, signals: &mut Signals) -> Ending {
         loop {
+            // One that is asked for during another one follows it.
+            while self.wants_reload.swap(false, Ordering::AcqRel) {
+                if let Some(ending) = self.listening(signals, self.converge()).await {
+                    return ending;
+                }
+            }
+            let all = self.view.pipelines();
+            let crashed = all.iter().any(|p| matches!(p.running.ended(), Some(EndReason::Crashed(_))));
+            if !self.settings.reload_automatic && all.iter().all(|p| p.running.ended().is_some()) {
+                let failed = crashed || self.start_failed.load(Ordering::Acquire);
+                return if failed { Ending::Failed } else { Ending::Orderly };
+            }
             let reload = async {
                 match self.settings.reload_automatic {
                     true => tokio::time::sleep(self.settings.reload_interval).await,
@@ -203,18 +215,6 @@ impl Agent {
                 },
                 () = reload => self.wants_reload.store(true, Ordering::Release),
                 () = self.ended.notified() => {}
-            }
-            // One that is asked for during another one follows it.
-            while self.wants_reload.swap(false, Ordering::AcqRel) {
-                if let Some(ending) = self.listening(signals, self.converge()).await {
-                    return ending;
-                }
-            }
-            let all = self.view.pipelines();
-            let crashed = all.iter().any(|p| matches!(p.running.ended(), Some(EndReason::Crashed(_))));
-            if !self.settings.reload_automatic && all.iter().all(|p| p.running.ended().is_some()) {
-                let failed = crashed || self.start_failed.load(Ordering::Acquire);
-                return if failed { Ending::Failed } else { Ending::Orderly };
             }
         }
     }

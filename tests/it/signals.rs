@@ -163,6 +163,31 @@ fn a_reload_that_waits_for_the_old_pipeline_hears_signals() {
     assert!(before.elapsed().as_secs() < 5, "{:?}", before.elapsed());
 }
 
+#[test]
+fn a_reload_that_is_asked_for_during_another_one_follows_it() {
+    let place = Place::new();
+    let target = place.path("events.json");
+    let conf = |message: &str, target: &str| {
+        format!(
+            "input {{ generator {{ count => 1 message => {message} }} }} output {{ file {{ path => '{target}' }} }}"
+        )
+    };
+    let file = place.conf("reload.conf", &conf("first", "/dev/full"));
+    let mut process = place.start(&file, &[]);
+    process.wait_for("No space left on device");
+    place.conf("reload.conf", &conf("second", "/dev/null"));
+    process.signal("HUP");
+    process.wait_for("Reloading pipeline");
+    place.conf("reload.conf", &conf("third", &target.display().to_string()));
+    process.signal("HUP");
+    let events = process.wait(|_| {
+        let events = json_lines(&std::fs::read_to_string(&target).unwrap_or_default());
+        (!events.is_empty()).then_some(events)
+    });
+    assert_eq!(events[0]["message"], "third");
+    process.finish();
+}
+
 /// A pipeline from a tcp port that marks events with `mark`.
 fn marking(port: u16, target: &Path, mark: &str) -> String {
     format!(
