@@ -221,7 +221,7 @@ mod tests {
             ),
             (
                 r#"jaas_config => "a password=\"x\";" topics => "y""#,
-                r#"jaas_config => "****************" topics => "y""#,
+                r#"jaas_config => "*****************" topics => "y""#,
             ),
             // Words, numbers, and what is not written as it should be.
             ("password => changeme x", "password => ******** x"),
