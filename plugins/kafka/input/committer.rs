@@ -1,46 +1,27 @@
-//! What a member asks brokers without waiting for the answer.
+//! Commits that nobody waits for.
 
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
+use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
-use rdkafka::{Offset, TopicPartitionList};
 
 use super::context::MemberContext;
 
-/// How long brokers may take to say where partitions end.
-const ENDS_MAX: Duration = Duration::from_secs(1);
-
 /// Commits offsets, on a thread of its own: the library tells only who waits for it how a commit ended.
 pub(super) struct Committer {
-    jobs: Option<SyncSender<Job>>,
+    jobs: Option<SyncSender<TopicPartitionList>>,
     thread: Option<JoinHandle<()>>,
-}
-
-enum Job {
-    Commit(TopicPartitionList),
-    Ends(TopicPartitionList),
 }
 
 impl Committer {
     pub(super) fn new(consumer: Arc<BaseConsumer<MemberContext>>) -> Result<Committer, String> {
-        let (jobs, received) = sync_channel::<Job>(1);
+        let (jobs, offsets) = sync_channel::<TopicPartitionList>(1);
         let thread = std::thread::Builder::new().name("kafka-commit".to_owned()).spawn(move || {
-            for job in received {
-                match job {
-                    Job::Commit(offsets) => {
-                        let error = consumer.commit(&offsets, CommitMode::Sync).err();
-                        consumer.context().committed(offsets, error);
-                    }
-                    // Those who don't know are asked again soon.
-                    Job::Ends(partitions) => {
-                        if let Ok(ends) = consumer.offsets_for_times(partitions, ENDS_MAX) {
-                            consumer.context().ends(ends);
-                        }
-                    }
-                }
+            for offsets in offsets {
+                let error = consumer.commit(&offsets, CommitMode::Sync).err();
+                consumer.context().committed(offsets, error);
             }
         });
         let thread = thread.map_err(|error| format!("no thread for commits: {error}"))?;
@@ -49,19 +30,7 @@ impl Committer {
 
     /// Begins a commit; false while another one is on its way.
     pub(super) fn begin(&self, offsets: TopicPartitionList) -> bool {
-        self.jobs.as_ref().is_some_and(|jobs| jobs.try_send(Job::Commit(offsets)).is_ok())
-    }
-
-    /// Asks where partitions end, unless something else is on its way: who fetches them hears it anyway.
-    pub(super) fn ask_for_ends<'a>(&self, partitions: impl Iterator<Item = (&'a str, i32)>) {
-        let mut asked = TopicPartitionList::new();
-        for (topic, partition) in partitions {
-            // In the place of a time; only offsets that are none are refused.
-            let _ = asked.add_partition_offset(topic, partition, Offset::End);
-        }
-        if let Some(jobs) = self.jobs.as_ref().filter(|_| asked.count() > 0) {
-            let _ = jobs.try_send(Job::Ends(asked));
-        }
+        self.jobs.as_ref().is_some_and(|jobs| jobs.try_send(offsets).is_ok())
     }
 
     /// Ends the thread; waits for it where nothing is on its way.

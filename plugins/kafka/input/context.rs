@@ -25,8 +25,6 @@ pub(crate) enum Occurrence {
     Committed { offsets: TopicPartitionList, error: Option<KafkaError> },
     /// Numbers, as JSON.
     Statistics(Vec<u8>),
-    /// Where partitions end.
-    Ends(TopicPartitionList),
 }
 
 /// Collects occurrences while the member polls, so that it can look at them afterwards.
@@ -70,11 +68,6 @@ impl MemberContext {
     /// A commit was answered.
     pub(crate) fn committed(&self, offsets: TopicPartitionList, error: Option<KafkaError>) {
         self.put(Occurrence::Committed { offsets, error });
-    }
-
-    /// Brokers said where partitions end.
-    pub(crate) fn ends(&self, ends: TopicPartitionList) {
-        self.put(Occurrence::Ends(ends));
     }
 
     fn put(&self, occurrence: Occurrence) {

@@ -406,7 +406,6 @@ impl Member {
             Occurrence::Revoked { partitions, are_lost } => self.let_go(partitions, are_lost),
             Occurrence::Committed { offsets, error } => self.note_commit(&offsets, error),
             Occurrence::Statistics(json) => self.note_statistics(&json),
-            Occurrence::Ends(ends) => self.note_ends(&ends),
         }
     }
 
@@ -433,25 +432,9 @@ impl Member {
         let Some(statistics) = Statistics::parse(json) else { return };
         let reads_committed = self.with.settings.reads_committed;
         for partition in self.partitions.iter_mut() {
-            if partition.is_paused && partition.end.is_some() {
-                continue;
-            }
             let Place { topic, partition: number, .. } = &partition.place;
             if let Some(end) = statistics.end(topic, *number, reads_committed) {
                 partition.end = Some(end);
-            }
-        }
-        // Of those that are not fetched the library learns nothing, and that is when it matters.
-        let paused = self.partitions.iter().filter(|partition| partition.is_paused);
-        self.committer
-            .ask_for_ends(paused.map(|partition| (&**partition.topic(), partition.place.partition)));
-    }
-
-    fn note_ends(&mut self, ends: &TopicPartitionList) {
-        for element in ends.elements() {
-            let partition = self.partitions.find_mut(element.topic(), element.partition());
-            if let (Some(partition), Offset::Offset(offset)) = (partition, element.offset()) {
-                partition.end = Some(offset);
             }
         }
     }

@@ -186,7 +186,7 @@ async fn a_blocked_pipeline_pauses_and_goes_on() {
 
 #[tokio::test]
 async fn no_more_chunks_are_in_flight_than_may_be_and_none_comes_twice() {
-    const ALL: usize = 2000;
+    const ALL: usize = 1100;
     let cluster = Cluster::new("t", 1);
     cluster.numbers("t", 0, 0, ALL);
     let mut input = start(&cluster.input("max_poll_records => 1")).await;
@@ -211,28 +211,6 @@ async fn no_more_chunks_are_in_flight_than_may_be_and_none_comes_twice() {
     held.clear();
     cluster.wait_for_commit(ALL as i64).await;
     assert!(input.stop().await.unwrap().is_empty());
-}
-
-#[tokio::test]
-async fn the_lag_of_a_partition_that_is_paused_grows() {
-    let cluster = Cluster::new("t", 1);
-    cluster.numbers("t", 0, 0, 1000);
-    let mut input = start(&cluster.input("max_poll_records => 1")).await;
-    let held = next(&mut input).await;
-    let end = |input: &RunningInput| {
-        let rows = input.context.metrics.own_table()?.rows();
-        rows.first()?.values.iter().find(|(name, _)| *name == "end")?.1
-    };
-    for all in [1000, 1500] {
-        cluster.numbers("t", 0, all - 500, all);
-        let start = Instant::now();
-        while end(&input) < Some(all as i64 + 500) {
-            assert!(start.elapsed() < PATIENCE, "{:?}", end(&input));
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    }
-    drop(held);
-    input.stop().await.unwrap();
 }
 
 #[tokio::test]
