@@ -32,7 +32,7 @@ fn pipeline(process: &mut Ferrostash) -> Value {
 fn at_rest(process: &mut Ferrostash) {
     let start = std::time::Instant::now();
     loop {
-        process.wait_for("Pipeline started");
+        process.wait_for("Pipelines running");
         let ledger = &pipeline(process)["ledger"];
         if ledger["accepted"] == json!(EVENTS * 4 * 3 / 4 * 2) && ledger["in_flight"] == 0 {
             return;
