@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use ferrostash_plugin::{AckNote, Outcome};
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerGroupMetadata};
 use rdkafka::{Offset, TopicPartitionList};
+use tokio::sync::Notify;
 
 use crate::input::context::MemberContext;
 
@@ -21,8 +22,8 @@ pub(crate) struct Link {
 
 #[derive(Default)]
 struct State {
-    /// An output commits the member's offsets in its transactions; it commits none itself then.
-    is_joined: bool,
+    /// Tells the output that commits the member's offsets in its transactions; the member commits none itself then.
+    joined: Option<Arc<Notify>>,
     /// That output wants nothing new to be handed over for now.
     is_held: bool,
     /// Chunks that were handed over and have not ended.
@@ -42,6 +43,18 @@ struct Progress {
     epoch: u64,
     /// Something was given up: it is going to be read again.
     is_broken: bool,
+    /// What the last transaction took along.
+    committed: Option<i64>,
+}
+
+impl Progress {
+    fn new(position: i64, epoch: u64) -> Progress {
+        Progress { position, epoch, is_broken: false, committed: None }
+    }
+
+    fn is_news(&self) -> bool {
+        self.committed != Some(self.position)
+    }
 }
 
 /// A chunk of one partition, as its ack knows it.
@@ -74,6 +87,8 @@ impl AckNote for Note {
 /// Offsets that a transaction takes along.
 pub(crate) struct Offsets {
     pub(crate) list: TopicPartitionList,
+    /// Of which reading of its partition each is.
+    epochs: Vec<u64>,
     pub(crate) group: Option<ConsumerGroupMetadata>,
 }
 
@@ -109,8 +124,8 @@ impl Link {
             .map(|(topic, number, next)| {
                 let partition = (Arc::clone(topic), number);
                 let epoch = state.last_epoch + 1;
-                let new = || Progress { position: next, epoch, is_broken: false };
-                let progress = state.partitions.entry(partition.clone()).or_insert_with(new);
+                let progress = state.partitions.entry(partition.clone());
+                let progress = progress.or_insert_with(|| Progress::new(next, epoch));
                 progress.position = next;
                 let epoch = progress.epoch;
                 state.last_epoch = state.last_epoch.max(epoch);
@@ -131,7 +146,7 @@ impl Link {
         };
         state.last_epoch += 1;
         let epoch = state.last_epoch;
-        state.partitions.insert(key, Progress { position, epoch, is_broken: false });
+        state.partitions.insert(key, Progress::new(position, epoch));
     }
 
     /// Whether the member has ended.
@@ -141,14 +156,26 @@ impl Link {
 
     /// Whether an output commits the member's offsets.
     pub(crate) fn is_joined(&self) -> bool {
-        self.state().is_joined
+        self.state().joined.is_some()
+    }
+
+    /// Asks for a transaction that commits the member's offsets soon.
+    pub(crate) fn ask_for_commit(&self) {
+        if let Some(asked) = &self.state().joined {
+            asked.notify_one();
+        }
     }
 
     /// Begins a commit of the member's own, unless that is an output's business.
     pub(crate) fn begin_commit(&self) -> bool {
         let mut state = self.state();
-        state.is_committing = !state.is_joined;
+        state.is_committing = state.joined.is_none();
         state.is_committing
+    }
+
+    /// What transactions have committed of a partition since the member reads it.
+    pub(crate) fn committed(&self, topic: &Arc<str>, partition: i32) -> Option<i64> {
+        self.state().partitions.get(&(Arc::clone(topic), partition))?.committed
     }
 
     /// The member's own commit was answered.
@@ -156,20 +183,51 @@ impl Link {
         self.state().is_committing = false;
     }
 
-    /// An output takes the offsets over, for as long as the guard lives; none where another one has done so.
-    pub(crate) fn join(self: &Arc<Self>) -> Option<Joined> {
-        if std::mem::replace(&mut self.state().is_joined, true) {
+    /// An output takes the offsets over, for as long as the guard lives; it is `asked` when the member wants them committed. None
+    /// where another output has done so.
+    pub(crate) fn join(self: &Arc<Self>, asked: &Arc<Notify>) -> Option<Joined> {
+        let mut state = self.state();
+        if state.joined.is_some() {
             return None;
         }
-        Some(Joined { link: Arc::clone(self), committed: BTreeMap::new() })
+        state.joined = Some(Arc::clone(asked));
+        Some(Joined { link: Arc::clone(self) })
+    }
+
+    /// The offsets behind everything that was handed over, and which group they are of. May block.
+    pub(crate) fn offsets(&self) -> Offsets {
+        // The group first: brokers refuse offsets of partitions that it has given to others since.
+        let consumer = self.consumer.upgrade();
+        let group = consumer.and_then(|consumer| consumer.group_metadata());
+        let (mut list, mut epochs) = (TopicPartitionList::new(), Vec::new());
+        for ((topic, partition), progress) in &self.state().partitions {
+            if progress.is_news() {
+                // Only an offset below zero is refused.
+                let _ = list.add_partition_offset(topic, *partition, Offset::Offset(progress.position));
+                epochs.push(progress.epoch);
+            }
+        }
+        Offsets { list, epochs, group }
+    }
+
+    /// A transaction with these offsets is committed.
+    pub(crate) fn set_committed(&self, offsets: &Offsets) {
+        let mut state = self.state();
+        for (element, epoch) in offsets.list.elements().iter().zip(&offsets.epochs) {
+            let key = (Arc::from(element.topic()), element.partition());
+            if let (Some(progress), Offset::Offset(offset)) =
+                (state.partitions.get_mut(&key), element.offset())
+                && progress.epoch == *epoch
+            {
+                progress.committed = Some(offset);
+            }
+        }
     }
 }
 
 /// An output's side of a link.
 pub(crate) struct Joined {
     pub(crate) link: Arc<Link>,
-    /// What the last transactions took along.
-    committed: BTreeMap<(Arc<str>, i32), i64>,
 }
 
 impl Joined {
@@ -186,53 +244,13 @@ impl Joined {
 
     /// Whether something was handed over since the last transaction.
     pub(crate) fn has_news(&self) -> bool {
-        let state = self.link.state();
-        state.partitions.iter().any(|(key, progress)| self.committed.get(key) != Some(&progress.position))
-    }
-
-    /// What [`View::offsets`] needs.
-    pub(crate) fn view(&self) -> View {
-        View { link: Arc::clone(&self.link), committed: self.committed.clone() }
-    }
-
-    /// The transaction with these offsets is committed.
-    pub(crate) fn set_committed(&mut self, offsets: &Offsets) {
-        for element in offsets.list.elements() {
-            if let Offset::Offset(offset) = element.offset() {
-                self.committed.insert((element.topic().into(), element.partition()), offset);
-            }
-        }
-        // What the member does not have any more may come back with another offset.
-        let state = self.link.state();
-        self.committed.retain(|key, _| state.partitions.contains_key(key));
-    }
-}
-
-/// A link as it was at the end of a transaction.
-pub(crate) struct View {
-    link: Arc<Link>,
-    committed: BTreeMap<(Arc<str>, i32), i64>,
-}
-
-impl View {
-    /// The offsets behind everything that was handed over, and which group they are of. May block.
-    pub(crate) fn offsets(self) -> Offsets {
-        let mut list = TopicPartitionList::new();
-        for (key, progress) in &self.link.state().partitions {
-            if self.committed.get(key) != Some(&progress.position) {
-                let (topic, partition) = key;
-                // Only an offset below zero is refused.
-                let _ = list.add_partition_offset(topic, *partition, Offset::Offset(progress.position));
-            }
-        }
-        let consumer = self.link.consumer.upgrade();
-        Offsets { list, group: consumer.and_then(|consumer| consumer.group_metadata()) }
+        self.link.state().partitions.values().any(Progress::is_news)
     }
 }
 
 impl Drop for Joined {
     fn drop(&mut self) {
         let mut state = self.link.state();
-        (state.is_joined, state.is_held) = (false, false);
+        (state.joined, state.is_held) = (None, false);
     }
 }

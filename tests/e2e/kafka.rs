@@ -250,6 +250,48 @@ fn a_copy_of_a_topic_is_exact_whenever_its_process_is_killed() {
     assert!(numbers.iter().copied().eq(0..produced.events), "{} of {}", numbers.len(), produced.events);
 }
 
+/// A transaction takes along the offsets of all that was read, also of what a filter has just dropped.
+#[test]
+#[ignore = "needs java and maven: cargo test --test e2e -- --ignored"]
+fn a_stop_commits_the_offsets_of_what_was_dropped_just_before() {
+    const KEPT: u64 = 10;
+    let turn = Turn::take();
+    let kafka = turn.kafka();
+    kafka.create_topic("mostly-dropped", 3).unwrap();
+    kafka.create_topic("kept", 1).unwrap();
+    let pipeline = format!(
+        r#"
+        input {{ kafka {{
+            bootstrap_servers => "{servers}" topics => ["mostly-dropped"] group_id => "dropper" codec => "json"
+            auto_offset_reset => "earliest" isolation_level => "read_committed"
+        }} }}
+        filter {{ if [n] >= {KEPT} {{ drop {{}} }} }}
+        output {{ kafka {{
+            bootstrap_servers => "{servers}" topic_id => "kept" codec => "json" transactional_id => "dropper"
+        }} }}"#,
+        servers = kafka.address().unwrap()
+    );
+    let plan = Plan {
+        program: PathBuf::from(env!("CARGO_BIN_EXE_ferrostash")),
+        arguments: vec!["-e".to_owned(), pipeline],
+        environment: Vec::new(),
+    };
+    let mut member = Member::start(&plan, "dropper").unwrap();
+    member.wait_until_up().unwrap();
+    let producer = Producer::start(kafka, "mostly-dropped", Pace::of(RATE)).unwrap();
+    std::thread::sleep(Duration::from_secs(3));
+    let produced = producer.finish().unwrap();
+    ferrostash_tier::wait("the last event", REST_TIME_MAX, || {
+        let stats = member.stats("/_node/stats/pipelines/main")?;
+        let dropped = stats["pipelines"]["main"]["ledger"]["dropped_by_rule"].as_u64();
+        Ok(dropped.filter(|dropped| dropped + KEPT == produced.events))
+    })
+    .unwrap_or_else(|error| panic!("{error:#}\n{}", member.said()));
+    member.stop().unwrap();
+    assert_eq!(kafka.lag("dropper", "mostly-dropped").unwrap().events(), 0);
+    assert_eq!(kafka.numbers("kept").unwrap().len() as u64, KEPT);
+}
+
 /// conf/kafka-tier.conf with a real Elasticsearch, as `cargo xtask tier` and docker-compose.yml run it.
 #[test]
 #[ignore = "needs java and maven: cargo test --test e2e -- --ignored"]

@@ -107,7 +107,7 @@ pub(crate) struct Member {
     has_topics: bool,
     leaving: Option<Leaving>,
     committer: Committer,
-    commit_sent: Option<Instant>,
+    is_committing: bool,
     times: Times,
 }
 
@@ -123,6 +123,7 @@ struct Taken {
 struct Times {
     settled: Instant,
     committed: Instant,
+    commit_failed: Option<Instant>,
     shown: Instant,
     subscribed: Option<Instant>,
 }
@@ -142,8 +143,8 @@ impl Member {
             held_since: None,
             has_topics: false,
             leaving: None,
-            commit_sent: None,
-            times: Times { settled: now, committed: now, shown: now, subscribed: None },
+            is_committing: false,
+            times: Times { settled: now, committed: now, commit_failed: None, shown: now, subscribed: None },
         })
     }
 
@@ -481,14 +482,14 @@ impl Member {
         drop(self.waiting.take());
         let deadline = Instant::now() + COMMIT_MAX;
         while Instant::now() < deadline {
-            self.commit(Instant::now());
-            if self.commit_sent.is_none() {
+            self.commit_last(Instant::now());
+            if !self.partitions.iter().any(|partition| self.awaits_commit(partition)) {
                 break;
             }
             self.poll_without_messages(LOOK_EVERY_LEAVING);
             self.look_after();
         }
-        self.committer.end(self.commit_sent.is_none());
+        self.committer.end(!self.is_committing);
         self.with.counts.assigned.subtract(self.partitions.iter().count() as u64);
         self.with.counts.table.set(self.with.number, Vec::new());
         self.with.consumer.context().close();

@@ -141,11 +141,6 @@ impl Partition {
         self.committed = Some(offset);
     }
 
-    /// The group knows what is settled, from somebody else.
-    pub(crate) fn set_all_committed(&mut self) {
-        self.committed = self.settled;
-    }
-
     /// How far the group is behind the partition's end.
     pub(crate) fn lag(&self) -> Option<i64> {
         let known = self.settled.or(self.committed)?;

@@ -20,7 +20,7 @@ use super::fate::{self, Fate};
 use super::flights::Refusals;
 use super::producer::{Live, Source};
 use super::records::Payload;
-use crate::link::{Calm, Joined, Note, Offsets, View};
+use crate::link::{Calm, Joined, Link, Note, Offsets};
 
 /// How long a transaction is open before it is to be committed.
 const COMMIT_EVERY: Duration = Duration::from_millis(100);
@@ -43,8 +43,8 @@ pub(super) struct Transactions {
     rules: Rules,
     counts: Arc<Counts>,
     open: Mutex<Open>,
-    /// Something was written.
-    written: Notify,
+    /// Something was written, or a member wants its offsets committed.
+    asked: Arc<Notify>,
     /// The output gives up: nothing is waited for.
     is_ending: Arc<AtomicBool>,
 }
@@ -88,8 +88,8 @@ enum Readiness {
 
 impl Transactions {
     pub(super) fn new(source: Arc<Source>, rules: Rules, counts: Arc<Counts>) -> Arc<Transactions> {
-        let (open, written) = (Mutex::default(), Notify::new());
-        Arc::new(Transactions { source, rules, counts, open, written, is_ending: Arc::default() })
+        let (open, asked) = (Mutex::default(), Arc::default());
+        Arc::new(Transactions { source, rules, counts, open, asked, is_ending: Arc::default() })
     }
 
     /// Makes the producer, and sees to it that transactions end.
@@ -110,7 +110,7 @@ impl Transactions {
         let mut open = self.open.lock().await;
         self.begin(&mut open).await?;
         for batch in batches {
-            open.join(batch.acks()).map_err(OutputError::Fatal)?;
+            open.join(batch.acks(), &self.asked).map_err(OutputError::Fatal)?;
             for (event, reason) in batch.refused() {
                 cx.bury(event, reason).await;
             }
@@ -118,7 +118,7 @@ impl Transactions {
             self.send(&mut open, batch, payload, cx).await;
             open.shares.push(batch.share());
         }
-        self.written.notify_one();
+        self.asked.notify_one();
         Ok(())
     }
 
@@ -303,12 +303,12 @@ impl Transactions {
             return self.abort(open, error.to_string()).await;
         }
         let Some(live) = open.live.clone() else { return };
-        let views: Vec<_> = open.links.iter().map(Joined::view).collect();
+        let links: Vec<Arc<Link>> = open.links.iter().map(|joined| Arc::clone(&joined.link)).collect();
         let acks: Vec<Ack> = open.shares.iter().flat_map(Share::acks).cloned().collect();
         let is_ending = Arc::clone(&self.is_ending);
         // A member that ends in this moment closes its consumer here, where that may block.
         let committed = tokio::task::spawn_blocking(move || {
-            let offsets: Vec<Offsets> = views.into_iter().map(View::offsets).collect();
+            let offsets: Vec<Offsets> = links.iter().map(|link| link.offsets()).collect();
             let is_stale = acks.iter().any(|ack| ack.note::<Note>().is_some_and(Note::is_stale));
             drop(acks);
             if is_stale {
@@ -327,8 +327,8 @@ impl Transactions {
         if let Some(reason) = reason {
             return self.abort(open, reason).await;
         }
-        for (link, offsets) in open.links.iter_mut().zip(&offsets) {
-            link.set_committed(offsets);
+        for (joined, offsets) in open.links.iter().zip(&offsets) {
+            joined.link.set_committed(offsets);
         }
         self.counts.bytes.add(std::mem::take(&mut open.bytes));
         self.counts.batches.add(open.shares.len() as u64);
@@ -396,13 +396,13 @@ async fn commit_regularly(transactions: Weak<Transactions>) {
             continue;
         }
         // The last instance of the output must not have to wait for this one.
-        let written = tokio::time::timeout(OFFSETS_EVERY, strong.written.notified()).await;
-        let is_due = written.is_ok() || strong.open.lock().await.links.iter().any(Joined::has_news);
+        let asked = tokio::time::timeout(OFFSETS_EVERY, strong.asked.notified()).await;
+        let is_due = asked.is_ok() || strong.open.lock().await.links.iter().any(Joined::has_news);
         drop(strong);
         if !is_due {
             continue;
         }
-        if written.is_ok() {
+        if asked.is_ok() {
             tokio::time::sleep(COMMIT_EVERY).await;
         }
         let Some(strong) = transactions.upgrade() else { return };
@@ -412,7 +412,7 @@ async fn commit_regularly(transactions: Weak<Transactions>) {
 
 impl Open {
     /// Meets the members of groups that events come from.
-    fn join(&mut self, acks: &[Ack]) -> Result<(), String> {
+    fn join(&mut self, acks: &[Ack], asked: &Arc<Notify>) -> Result<(), String> {
         for note in acks.iter().filter_map(Ack::note::<Note>) {
             if self.links.iter().any(|joined| Arc::ptr_eq(&joined.link, &note.link)) {
                 continue;
@@ -422,7 +422,7 @@ impl Open {
                             a member could begin before offsets that are still to be committed"
                     .to_owned());
             }
-            let joined = note.link.join();
+            let joined = note.link.join(asked);
             self.links.push(joined.ok_or("a kafka input can feed one output with `transactional_id` only")?);
         }
         Ok(())

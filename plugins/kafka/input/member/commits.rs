@@ -1,6 +1,6 @@
 //! The commits of a member.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
@@ -9,10 +9,14 @@ use super::Member;
 use crate::input::partition::Partition;
 use crate::input::records::Place;
 
+/// How long nothing is committed after a commit that failed.
+const AGAIN_AFTER: Duration = Duration::from_millis(100);
+
 impl Member {
-    /// Commits what is settled, unless an earlier commit is still on its way.
+    /// Commits what is settled, unless an earlier commit is still on its way or has just failed.
     pub(super) fn commit(&mut self, now: Instant) {
-        if self.commit_sent.is_some() {
+        let has_failed = self.times.commit_failed.is_some_and(|at| now.duration_since(at) < AGAIN_AFTER);
+        if self.is_committing || has_failed {
             return;
         }
         self.times.committed = now;
@@ -28,17 +32,39 @@ impl Member {
             return;
         }
         if !self.link.begin_commit() {
-            // They were part of a transaction.
-            self.partitions.iter_mut().for_each(Partition::set_all_committed);
+            self.note_transactions();
         } else if self.committer.begin(offsets) {
-            self.commit_sent = Some(now);
+            self.is_committing = true;
         } else {
             self.link.end_commit();
         }
     }
 
+    /// Commits what is settled as soon as possible: others have these partitions next.
+    pub(super) fn commit_last(&mut self, now: Instant) {
+        self.commit(now);
+        if self.partitions.iter().any(|partition| self.awaits_commit(partition)) {
+            self.link.ask_for_commit();
+        }
+    }
+
+    /// Whether the group does not know yet what it can be told of a partition.
+    pub(super) fn awaits_commit(&self, partition: &Partition) -> bool {
+        // Transactions tell it nothing before all is settled.
+        partition.to_commit().is_some() && (partition.in_flight() == 0 || !self.link.is_joined())
+    }
+
+    /// Takes over what transactions have committed.
+    fn note_transactions(&mut self) {
+        for partition in self.partitions.iter_mut() {
+            if let Some(offset) = self.link.committed(partition.topic(), partition.place.partition) {
+                partition.set_committed(offset);
+            }
+        }
+    }
+
     pub(super) fn note_commit(&mut self, offsets: &TopicPartitionList, error: Option<KafkaError>) {
-        self.commit_sent = None;
+        self.is_committing = false;
         self.link.end_commit();
         if let Some(error) = error {
             return self.note_commit_error(&error);
@@ -53,7 +79,8 @@ impl Member {
     }
 
     /// A commit that fails costs nothing: what it says is said again with the next one, or read again by others.
-    fn note_commit_error(&self, error: &KafkaError) {
+    fn note_commit_error(&mut self, error: &KafkaError) {
+        self.times.commit_failed = Some(Instant::now());
         self.with.counts.commit_errors.add(1);
         tracing::warn!(%error, limited = true, "Unable to commit records");
     }

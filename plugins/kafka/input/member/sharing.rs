@@ -77,9 +77,10 @@ impl Member {
 
     pub(super) fn give_back_what_is_drained(&mut self, now: Instant) {
         let Some(leaving) = &mut self.leaving else { return };
-        let of = |element: &(String, i32)| self.partitions.find(&element.0, element.1);
         let names: Vec<_> =
             leaving.partitions.elements().iter().map(|e| (e.topic().to_owned(), e.partition())).collect();
+        let until = leaving.until;
+        let of = |element: &(String, i32)| self.partitions.find(&element.0, element.1);
         if !leaving.is_drained {
             let in_flight: usize = names.iter().filter_map(of).map(Partition::in_flight).sum();
             if in_flight > 0 && now < leaving.until {
@@ -94,17 +95,17 @@ impl Member {
             }
             leaving.is_drained = true;
             leaving.until = now + COMMIT_MAX;
-            self.commit(now);
+            self.commit_last(now);
             return;
         }
-        let is_committed = names.iter().filter_map(of).all(|partition| partition.to_commit().is_none());
-        if is_committed || now >= leaving.until {
+        let is_committed = !names.iter().filter_map(of).any(|partition| self.awaits_commit(partition));
+        if is_committed || now >= until {
             if let Some(leaving) = self.leaving.take() {
                 self.forget(&leaving);
             }
         } else {
             // An earlier commit was on its way, or the last one failed.
-            self.commit(now);
+            self.commit_last(now);
         }
     }
 
