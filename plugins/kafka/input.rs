@@ -13,6 +13,7 @@ mod avro;
 mod committer;
 pub(crate) mod context;
 mod deserializer;
+mod ends;
 mod member;
 pub(crate) mod options;
 mod partition;

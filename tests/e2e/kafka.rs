@@ -11,6 +11,8 @@ use ferrostash_tier::{
     Setup, Sharing,
 };
 
+use serde_json::Value;
+
 use crate::harness::conf;
 
 /// Events per second.
@@ -290,6 +292,48 @@ fn a_stop_commits_the_offsets_of_what_was_dropped_just_before() {
     member.stop().unwrap();
     assert_eq!(kafka.lag("dropper", "mostly-dropped").unwrap().events(), 0);
     assert_eq!(kafka.numbers("kept").unwrap().len() as u64, KEPT);
+}
+
+/// librdkafka knows the ends of what it fetches alone, and lag is looked at when nothing is fetched.
+#[test]
+#[ignore = "needs java and maven: cargo test --test e2e -- --ignored"]
+fn the_lag_grows_while_an_output_is_away() {
+    let turn = Turn::take();
+    let kafka = turn.kafka();
+    kafka.create_topic("waiting", 1).unwrap();
+    let pipeline = format!(
+        r#"
+        input {{ kafka {{
+            bootstrap_servers => "{servers}" topics => ["waiting"] group_id => "waiting" codec => "json"
+            auto_offset_reset => "earliest" max_poll_records => 1
+        }} }}
+        output {{ elasticsearch {{ hosts => "http://127.0.0.1:9" manage_template => false data_stream => false }} }}"#,
+        servers = kafka.address().unwrap()
+    );
+    let plan = Plan {
+        program: PathBuf::from(env!("CARGO_BIN_EXE_ferrostash")),
+        arguments: vec!["-e".to_owned(), pipeline],
+        environment: Vec::new(),
+    };
+    let mut member = Member::start(&plan, "waiting").unwrap();
+    member.wait_until_up().unwrap();
+    let row_when = |is_enough: &dyn Fn(&Value) -> bool| {
+        let row = ferrostash_tier::wait("the lag", REST_TIME_MAX, || {
+            let stats = member.stats("/_node/stats/pipelines/main")?;
+            let row = stats.pointer("/pipelines/main/plugins/inputs/0/partitions/0");
+            Ok(row.filter(|row| is_enough(row)).cloned())
+        });
+        row.unwrap_or_else(|error| panic!("{error:#}\n{}", member.said()))
+    };
+    let mut written = 0;
+    for _ in 0..2 {
+        let producer = Producer::start(kafka, "waiting", Pace::of(RATE)).unwrap();
+        std::thread::sleep(Duration::from_secs(2));
+        written += producer.finish().unwrap().events;
+        let row = row_when(&|row| row["paused"] == 1 && row["end"] == written);
+        assert_eq!(row["lag"], written, "{row}");
+    }
+    member.stop().unwrap();
 }
 
 /// conf/kafka-tier.conf with a real Elasticsearch, as `cargo xtask tier` and docker-compose.yml run it.

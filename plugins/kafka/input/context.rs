@@ -25,6 +25,8 @@ pub(crate) enum Occurrence {
     Committed { offsets: TopicPartitionList, error: Option<KafkaError> },
     /// Numbers, as JSON.
     Statistics(Vec<u8>),
+    /// Brokers said where partitions end.
+    Ends(TopicPartitionList),
 }
 
 /// Collects occurrences while the member polls, so that it can look at them afterwards.
@@ -68,6 +70,11 @@ impl MemberContext {
     /// A commit was answered.
     pub(crate) fn committed(&self, offsets: TopicPartitionList, error: Option<KafkaError>) {
         self.put(Occurrence::Committed { offsets, error });
+    }
+
+    /// Brokers said where partitions end.
+    pub(crate) fn found_ends(&self, ends: TopicPartitionList) {
+        self.put(Occurrence::Ends(ends));
     }
 
     fn put(&self, occurrence: Occurrence) {

@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 
 use super::committer::Committer;
 use super::context::{MemberContext, Occurrence, give_back};
+use super::ends::Ends;
 use super::partition::Partition;
 use super::partitions::Partitions;
 use super::records::{Place, Reading, Records, Values};
@@ -107,7 +108,10 @@ pub(crate) struct Member {
     has_topics: bool,
     leaving: Option<Leaving>,
     committer: Committer,
+    ends: Ends,
     is_committing: bool,
+    /// The group has gone on without this member: it takes no commits of it.
+    is_expelled: bool,
     times: Times,
 }
 
@@ -134,6 +138,7 @@ impl Member {
         Ok(Member {
             link: Link::new(&with.consumer, with.settings.reads_committed),
             committer: Committer::new(Arc::clone(&with.consumer))?,
+            ends: Ends::new(&with.consumer)?,
             records: Records::new(with.settings.delimiter.clone(), with.buffers.clone()),
             with,
             partitions: Partitions::default(),
@@ -144,6 +149,7 @@ impl Member {
             has_topics: false,
             leaving: None,
             is_committing: false,
+            is_expelled: false,
             times: Times { settled: now, committed: now, commit_failed: None, shown: now, subscribed: None },
         })
     }
@@ -407,6 +413,7 @@ impl Member {
             Occurrence::Revoked { partitions, are_lost } => self.let_go(partitions, are_lost),
             Occurrence::Committed { offsets, error } => self.note_commit(&offsets, error),
             Occurrence::Statistics(json) => self.note_statistics(&json),
+            Occurrence::Ends(ends) => self.note_ends(&ends),
         }
     }
 
@@ -433,9 +440,26 @@ impl Member {
         let Some(statistics) = Statistics::parse(json) else { return };
         let reads_committed = self.with.settings.reads_committed;
         for partition in self.partitions.iter_mut() {
+            // What the library knows of one that is paused is old.
+            if partition.is_paused && partition.end.is_some() {
+                continue;
+            }
             let Place { topic, partition: number, .. } = &partition.place;
             if let Some(end) = statistics.end(topic, *number, reads_committed) {
                 partition.end = Some(end);
+            }
+        }
+        if self.leaving.is_none() {
+            let paused = self.partitions.iter().filter(|partition| partition.is_paused);
+            self.ends.ask(paused.map(|partition| (&**partition.topic(), partition.place.partition)));
+        }
+    }
+
+    fn note_ends(&mut self, ends: &TopicPartitionList) {
+        for element in ends.elements() {
+            let partition = self.partitions.find_mut(element.topic(), element.partition());
+            if let (Some(partition), Offset::Offset(offset)) = (partition, element.offset()) {
+                partition.end = Some(offset);
             }
         }
     }
@@ -490,6 +514,7 @@ impl Member {
             self.look_after();
         }
         self.committer.end(!self.is_committing);
+        self.ends.end();
         self.with.counts.assigned.subtract(self.partitions.iter().count() as u64);
         self.with.counts.table.set(self.with.number, Vec::new());
         self.with.consumer.context().close();

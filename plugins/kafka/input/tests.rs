@@ -1,16 +1,18 @@
 //! The input against librdkafka's own mock cluster, on real sockets.
 
+use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use ferrostash_conf::PluginKind;
 use ferrostash_doubles::Kafka;
-use ferrostash_event::FieldRef;
+use ferrostash_event::{Event, FieldRef};
 use ferrostash_plugin::testing::{Harness, RunningInput, json};
 use ferrostash_plugin::{Chunk, Ecs};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer};
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use super::KafkaInputOptions;
 use crate::PLUGINS;
@@ -119,6 +121,20 @@ async fn nothing_is_committed_before_it_is_settled() {
 }
 
 #[tokio::test]
+async fn a_member_that_its_group_has_expelled_does_not_insist_on_its_last_commit() {
+    let cluster = Cluster::new("t", 1);
+    cluster.numbers("t", 0, 0, 2);
+    let mut input = start(&cluster.input("")).await;
+    let chunk = next(&mut input).await;
+    let expelled = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID; 1000];
+    cluster.0.mock.request_errors(RDKafkaApiKey::OffsetCommit, &expelled);
+    drop(chunk);
+    let failures = input.context.metrics.counter(&["commits", "failures"]);
+    input.stop().await.unwrap();
+    assert!((1..10).contains(&failures.get()), "{}", failures.get());
+}
+
+#[tokio::test]
 async fn what_was_given_up_is_read_again() {
     let cluster = Cluster::new("t", 1);
     cluster.numbers("t", 0, 0, 2);
@@ -131,42 +147,31 @@ async fn what_was_given_up_is_read_again() {
     input.stop().await.unwrap();
 }
 
+/// What is committed while partitions move is shown by `tests/e2e/kafka.rs`: unlike brokers, the mock refuses it.
 #[tokio::test]
-async fn a_second_member_gets_its_share_and_nothing_is_read_twice() {
+async fn members_share_partitions_and_nothing_is_read_twice() {
+    const EACH: usize = 200;
     for strategy in ["range", "cooperative_sticky"] {
         let cluster = Cluster::new("t", 4);
-        (0..4).for_each(|partition| cluster.numbers("t", partition, 0, 50));
-        let text =
-            cluster.input(&format!("partition_assignment_strategy => {strategy} session_timeout_ms => 6000"));
-        let (mut one, mut two) = (start(&text).await, start(&text).await);
-        let mut texts = Vec::new();
-        let (mut of_two, begin) = (0, Instant::now());
-        let mut sent = 50;
-        while (of_two == 0 || texts.len() < 4 * sent) && begin.elapsed() < PATIENCE {
-            tokio::select! {
-                Some(chunk) = one.chunks.recv() => texts.extend(chunk.into_events()),
-                Some(chunk) = two.chunks.recv() => {
-                    let events = chunk.into_events();
-                    of_two += events.len();
-                    texts.extend(events);
-                }
-                () = tokio::time::sleep(Duration::from_millis(50)) => {
-                    (0..4).for_each(|partition| cluster.numbers("t", partition, sent, sent + 10));
-                    sent += 10;
-                }
-            }
+        let text = cluster
+            .input(&format!("partition_assignment_strategy => {strategy} session_timeout_ms => 10000 heartbeat_interval_ms => 500"));
+        let mut members = [start(&text).await, start(&text).await];
+        let begin = Instant::now();
+        while members.iter().any(|member| member.context.metrics.gauge(&["assigned_partitions"]).get() != 2) {
+            assert!(begin.elapsed() < PATIENCE, "{strategy}: no share for each");
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        assert!(of_two > 0, "{strategy}");
-        let mut texts: Vec<_> = texts
-            .iter()
-            .map(|event| event.get_str(&FieldRef::literal("message")).unwrap().to_owned())
-            .collect();
-        let all = texts.len();
-        texts.sort();
-        texts.dedup();
-        assert_eq!((texts.len(), all), (4 * sent, 4 * sent), "{strategy}");
-        two.stop().await.unwrap();
-        one.stop().await.unwrap();
+        (0..4).for_each(|partition| cluster.numbers("t", partition, 0, EACH));
+        let mut texts = BTreeSet::new();
+        for member in &mut members {
+            let events = member.events(2 * EACH).await;
+            let message = |event: &Event| event.get_str(&FieldRef::literal("message")).unwrap().to_owned();
+            texts.extend(events.iter().map(message));
+        }
+        assert_eq!(texts.len(), 4 * EACH, "{strategy}");
+        for member in members {
+            assert!(member.stop().await.unwrap().is_empty(), "{strategy}");
+        }
     }
 }
 
@@ -211,6 +216,28 @@ async fn no_more_chunks_are_in_flight_than_may_be_and_none_comes_twice() {
     held.clear();
     cluster.wait_for_commit(ALL as i64).await;
     assert!(input.stop().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_lag_of_a_partition_that_is_paused_grows() {
+    let cluster = Cluster::new("t", 1);
+    cluster.numbers("t", 0, 0, 1000);
+    let mut input = start(&cluster.input("max_poll_records => 1")).await;
+    let held = next(&mut input).await;
+    let end = |input: &RunningInput| {
+        let rows = input.context.metrics.own_table()?.rows();
+        rows.first()?.values.iter().find(|(name, _)| *name == "end")?.1
+    };
+    for all in [1000, 1500] {
+        cluster.numbers("t", 0, all, all + 500);
+        let start = Instant::now();
+        while end(&input) < Some(all as i64 + 500) {
+            assert!(start.elapsed() < PATIENCE, "{:?}", end(&input));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    drop(held);
+    input.stop().await.unwrap();
 }
 
 #[tokio::test]
