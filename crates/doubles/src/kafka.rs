@@ -1,7 +1,6 @@
 //! librdkafka's own mock cluster, on real sockets, and a client to look at it with.
 
-use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::OwnedMessage;
@@ -58,53 +57,35 @@ impl Kafka {
     pub fn committed(&self, group: &str, topic: &str, partition: i32) -> Option<i64> {
         let mut partitions = TopicPartitionList::new();
         partitions.add_partition(topic, partition);
-        let committed = self.client(group, false).committed_offsets(partitions, PATIENCE).unwrap();
+        let committed = self.client(group).committed_offsets(partitions, PATIENCE).unwrap();
         match committed.elements().first()?.offset() {
             Offset::Offset(offset) => Some(offset),
             _ => None,
         }
     }
 
-    /// What is in a topic, by partition; waits until there is as much as `count`. `committed` leaves out what is of no committed
-    /// transaction.
-    pub fn read(&self, topic: &str, partitions: i32, count: usize, committed: bool) -> Vec<OwnedMessage> {
-        let consumer = self.client("reader", committed);
-        let mut all = TopicPartitionList::new();
-        (0..partitions).for_each(|number| {
+    /// All that is in a topic, in order within each partition.
+    pub fn read(&self, topic: &str, partitions: i32) -> Vec<OwnedMessage> {
+        let consumer = self.client("reader");
+        let (mut all, mut left) = (TopicPartitionList::new(), 0);
+        for number in 0..partitions {
+            let (first, end) = consumer.fetch_watermarks(topic, number, PATIENCE).unwrap();
+            left += end - first;
             all.add_partition_offset(topic, number, Offset::Beginning).unwrap();
-        });
-        consumer.assign(&all).unwrap();
-        let (mut found, begin) = (Vec::new(), Instant::now());
-        let mut quiet = Instant::now();
-        // What should not be there has a moment to show.
-        while begin.elapsed() < PATIENCE
-            && (found.len() < count || quiet.elapsed() < Duration::from_millis(300))
-        {
-            if let Some(Ok(message)) = consumer.poll(Duration::from_millis(50)) {
-                found.push(message.detach());
-                quiet = Instant::now();
-            }
         }
+        consumer.assign(&all).unwrap();
+        let next = |left| consumer.poll(PATIENCE).unwrap_or_else(|| panic!("{left} more should be there"));
+        let mut found: Vec<_> = (0..left).rev().map(|left| next(left).unwrap().detach()).collect();
+        found.sort_by_key(OwnedMessage::partition);
         found
     }
 
-    fn client(&self, group: &str, committed: bool) -> BaseConsumer {
+    fn client(&self, group: &str) -> BaseConsumer {
         let mut config = ClientConfig::new();
         config
             .set("bootstrap.servers", self.servers())
             .set("group.id", group)
             .set("enable.auto.commit", "false");
-        config.set("isolation.level", if committed { "read_committed" } else { "read_uncommitted" });
         config.create().unwrap()
     }
-}
-
-/// How often each value is there.
-pub fn values(messages: &[OwnedMessage]) -> BTreeMap<String, usize> {
-    let mut values = BTreeMap::new();
-    for message in messages {
-        let value = String::from_utf8_lossy(message.payload().unwrap_or_default()).into_owned();
-        *values.entry(value).or_default() += 1;
-    }
-    values
 }

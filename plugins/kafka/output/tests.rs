@@ -3,15 +3,10 @@
 use std::time::Duration;
 
 use ferrostash_conf::PluginKind;
+use ferrostash_doubles::Kafka;
 use ferrostash_plugin::testing::{Harness, OutputHarness, event};
 use ferrostash_plugin::{AckTracker, OutputBatch};
-use rdkafka::ClientConfig;
-use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
-use rdkafka::message::{Headers as _, Message as _};
-use rdkafka::mocking::MockCluster;
-use rdkafka::producer::DefaultProducerContext;
-use rdkafka::topic_partition_list::Offset;
+use rdkafka::message::{Headers as _, Message as _, OwnedMessage};
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use super::KafkaOutputOptions;
@@ -20,7 +15,7 @@ use crate::PLUGINS;
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Brokers with a topic `logs` of six partitions.
-struct Brokers(MockCluster<'static, DefaultProducerContext>);
+struct Brokers(Kafka);
 
 /// What a consumer sees of an event.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,14 +28,12 @@ struct Read {
 
 impl Brokers {
     fn new() -> Brokers {
-        let cluster = MockCluster::new(1).unwrap();
-        cluster.create_topic("logs", 6, 1).unwrap();
-        Brokers(cluster)
+        Brokers(Kafka::start("logs", 6))
     }
 
     /// An output that writes to them; started.
     async fn output(&self, options: &str) -> OutputHarness {
-        let servers = self.0.bootstrap_servers();
+        let servers = self.0.servers();
         let text = format!("kafka {{ bootstrap_servers => \"{servers}\" linger_ms => 1 {options} }}");
         let mut output = Harness::new(PLUGINS).output(&text).unwrap();
         output.output.start(&output.context).await.unwrap();
@@ -49,38 +42,22 @@ impl Brokers {
 
     /// The next requests of this kind are answered with these errors.
     fn refuse(&self, api: RDKafkaApiKey, errors: &[RDKafkaRespErr]) {
-        self.0.request_errors(api, errors);
+        self.0.mock.request_errors(api, errors);
     }
 
     /// All that is in the topic, in order within each partition.
     fn read(&self, topic: &str, partitions: i32) -> Vec<Read> {
-        let servers = self.0.bootstrap_servers();
-        let mut config = ClientConfig::new();
-        let config = config.set("bootstrap.servers", servers).set("group.id", "test");
-        let consumer: BaseConsumer = config.create().unwrap();
-        let (mut assignment, mut left) = (TopicPartitionList::new(), 0);
-        for partition in 0..partitions {
-            let (low, high) = consumer.fetch_watermarks(topic, partition, PATIENCE).unwrap();
-            left += high - low;
-            assignment.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
-        }
-        consumer.assign(&assignment).unwrap();
-        let mut read = Vec::new();
-        while left > 0 {
-            let Some(message) = consumer.poll(PATIENCE) else { panic!("{left} more should be there") };
-            let message = message.unwrap();
-            let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let read = |message: OwnedMessage| {
             let headers = message.headers().into_iter().flat_map(|headers| headers.iter());
-            read.push(Read {
+            Read {
                 partition: message.partition(),
                 key: message.key().map(text),
                 value: message.payload().map(text).unwrap(),
                 headers: headers.map(|h| (h.key.to_owned(), text(h.value.unwrap()))).collect(),
-            });
-            left -= 1;
-        }
-        read.sort_by_key(|read| read.partition);
-        read
+            }
+        };
+        self.0.read(topic, partitions).into_iter().map(read).collect()
     }
 
     /// The values in the topic `logs`, sorted.
@@ -122,7 +99,7 @@ fn counted(output: &OutputHarness, path: &[&str]) -> u64 {
 #[tokio::test]
 async fn events_name_their_topics_keys_and_headers() {
     let brokers = Brokers::new();
-    brokers.0.create_topic("web-errors", 1, 1).unwrap();
+    brokers.0.create_topic("web-errors", 1);
     let mut output = brokers
         .output(
             r#"topic_id => "%{app}" message_key => "%{[host][name]}" codec => json
@@ -245,7 +222,7 @@ async fn what_can_never_be_sent_is_a_dead_letter_and_the_rest_goes() {
 #[tokio::test]
 async fn without_a_dead_letter_queue_the_time_is_what_is_left() {
     let brokers = Brokers::new();
-    let servers = brokers.0.bootstrap_servers();
+    let servers = brokers.0.servers();
     let text = format!("kafka {{ bootstrap_servers => \"{servers}\" topic_id => logs codec => plain }}");
     let mut output = Harness::new(PLUGINS).output(&text).unwrap();
     output.dead_letters.keep_no_events();
@@ -329,7 +306,7 @@ async fn a_topic_that_is_missing_or_forbidden_is_waited_for() {
     use RDKafkaRespErr::*;
     for error in [RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED] {
         let brokers = Brokers::new();
-        brokers.0.topic_error("logs", error).unwrap();
+        brokers.0.mock.topic_error("logs", error).unwrap();
         let mut output =
             brokers.output("topic_id => logs codec => plain metadata_fetch_timeout_ms => 0").await;
         let retries = output.context.metrics.counter(&["retries"]);
@@ -338,7 +315,7 @@ async fn a_topic_that_is_missing_or_forbidden_is_waited_for() {
             while retries.get() == 0 {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
-            brokers.0.topic_error("logs", RD_KAFKA_RESP_ERR_NO_ERROR).unwrap();
+            brokers.0.mock.topic_error("logs", RD_KAFKA_RESP_ERR_NO_ERROR).unwrap();
         };
         tokio::join!(write(&mut output, &batches), granted);
         assert_eq!(brokers.values(), ["1", "2"], "{error:?}");
@@ -352,13 +329,13 @@ async fn brokers_that_go_away_and_come_back_get_all() {
     let mut output = brokers.output("topic_id => logs acks => all codec => plain").await;
     let batches = [messages(&output, &["1"])];
     write(&mut output, &batches).await;
-    brokers.0.broker_down(-1).unwrap();
+    brokers.0.mock.broker_down(-1).unwrap();
     let batches = [messages(&output, &["2", "3"])];
     {
         let mut write = std::pin::pin!(write(&mut output, &batches));
         let early = tokio::time::timeout(Duration::from_millis(300), write.as_mut()).await;
         assert!(early.is_err(), "nobody can have answered");
-        brokers.0.broker_up(-1).unwrap();
+        brokers.0.mock.broker_up(-1).unwrap();
         write.await;
     }
     assert_eq!(brokers.values(), ["1", "2", "3"]);
@@ -370,7 +347,7 @@ async fn at_the_end_of_the_grace_time_nothing_is_sent_any_more() {
     let mut output = brokers.output("topic_id => logs codec => plain").await;
     let batches = [messages(&output, &["1"])];
     write(&mut output, &batches).await;
-    brokers.0.broker_down(-1).unwrap();
+    brokers.0.mock.broker_down(-1).unwrap();
     let mut tracker = AckTracker::new(1);
     let acks = vec![tracker.issue(()).await];
     let batches = [output.batch_of(vec![event(r#"{"message":"2"}"#)], acks)];
@@ -381,7 +358,7 @@ async fn at_the_end_of_the_grace_time_nothing_is_sent_any_more() {
     let close = output.output.close(&output.context);
     tokio::time::timeout(Duration::from_secs(1), close).await.expect("it takes too long");
     assert!(tracker.settled().is_none() && tracker.is_abandoned());
-    brokers.0.broker_up(-1).unwrap();
+    brokers.0.mock.broker_up(-1).unwrap();
     assert_eq!(brokers.values(), ["1"]);
 }
 
