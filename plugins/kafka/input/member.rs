@@ -449,7 +449,8 @@ impl Member {
                 partition.end = Some(end);
             }
         }
-        if self.leaving.is_none() {
+        // A stop waits for the answer.
+        if !self.with.shutdown.is_stopping() {
             let paused = self.partitions.iter().filter(|partition| partition.is_paused);
             self.ends.ask(paused.map(|partition| (&**partition.topic(), partition.place.partition)));
         }

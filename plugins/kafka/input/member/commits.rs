@@ -82,12 +82,9 @@ impl Member {
 
     /// A commit that fails costs nothing: what it says is said again with the next one, or read again by others.
     fn note_commit_error(&mut self, error: &KafkaError) {
-        use RDKafkaErrorCode::{FencedInstanceId, IllegalGeneration, UnknownMemberId};
+        use RDKafkaErrorCode::{FencedInstanceId, UnknownMemberId};
         self.times.commit_failed = Some(Instant::now());
-        self.is_expelled = matches!(
-            error.rdkafka_error_code(),
-            Some(FencedInstanceId | IllegalGeneration | UnknownMemberId)
-        );
+        self.is_expelled = matches!(error.rdkafka_error_code(), Some(FencedInstanceId | UnknownMemberId));
         self.with.counts.commit_errors.add(1);
         tracing::warn!(%error, limited = true, "Unable to commit records");
     }
