@@ -110,8 +110,6 @@ pub(crate) struct Member {
     committer: Committer,
     ends: Ends,
     is_committing: bool,
-    /// The group has gone on without this member: it takes no commits of it.
-    is_expelled: bool,
     times: Times,
 }
 
@@ -149,7 +147,6 @@ impl Member {
             has_topics: false,
             leaving: None,
             is_committing: false,
-            is_expelled: false,
             times: Times { settled: now, committed: now, commit_failed: None, shown: now, subscribed: None },
         })
     }

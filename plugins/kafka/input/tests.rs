@@ -12,7 +12,6 @@ use ferrostash_plugin::testing::{Harness, RunningInput, json};
 use ferrostash_plugin::{Chunk, Ecs};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer};
-use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use super::KafkaInputOptions;
 use crate::PLUGINS;
@@ -118,20 +117,6 @@ async fn nothing_is_committed_before_it_is_settled() {
     drop(first);
     cluster.wait_for_commit(4).await;
     input.stop().await.unwrap();
-}
-
-#[tokio::test]
-async fn a_member_that_its_group_has_expelled_does_not_insist_on_its_last_commit() {
-    let cluster = Cluster::new("t", 1);
-    cluster.numbers("t", 0, 0, 2);
-    let mut input = start(&cluster.input("")).await;
-    let chunk = next(&mut input).await;
-    let expelled = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID; 1000];
-    cluster.0.mock.request_errors(RDKafkaApiKey::OffsetCommit, &expelled);
-    drop(chunk);
-    let failures = input.context.metrics.counter(&["commits", "failures"]);
-    input.stop().await.unwrap();
-    assert!((1..10).contains(&failures.get()), "{}", failures.get());
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::KafkaError;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::Member;
@@ -51,8 +51,7 @@ impl Member {
     /// Whether the group does not know yet what it can be told of a partition.
     pub(super) fn awaits_commit(&self, partition: &Partition) -> bool {
         // Transactions tell it nothing before all is settled.
-        let can_be_told = !self.is_expelled && (partition.in_flight() == 0 || !self.link.is_joined());
-        can_be_told && partition.to_commit().is_some()
+        partition.to_commit().is_some() && (partition.in_flight() == 0 || !self.link.is_joined())
     }
 
     /// Takes over what transactions have committed.
@@ -70,7 +69,6 @@ impl Member {
         if let Some(error) = error {
             return self.note_commit_error(&error);
         }
-        self.is_expelled = false;
         self.with.counts.commits.add(1);
         for element in offsets.elements() {
             let partition = self.partitions.find_mut(element.topic(), element.partition());
@@ -82,9 +80,7 @@ impl Member {
 
     /// A commit that fails costs nothing: what it says is said again with the next one, or read again by others.
     fn note_commit_error(&mut self, error: &KafkaError) {
-        use RDKafkaErrorCode::{FencedInstanceId, UnknownMemberId};
         self.times.commit_failed = Some(Instant::now());
-        self.is_expelled = matches!(error.rdkafka_error_code(), Some(FencedInstanceId | UnknownMemberId));
         self.with.counts.commit_errors.add(1);
         tracing::warn!(%error, limited = true, "Unable to commit records");
     }

@@ -26,7 +26,6 @@ pub(super) struct Leaving {
 impl Member {
     pub(super) fn take_over(&mut self, mut assigned: TopicPartitionList) {
         self.with.counts.rebalances.add(1);
-        self.is_expelled = false;
         tracing::info!(partitions = assigned.count(), "The group gives us partitions.");
         let cluster = self.with.consumer.client().fetch_cluster_id(BEGIN_MAX);
         if cluster.is_none() {
