@@ -13,7 +13,7 @@ use ferrostash_plugin::{Counter, Dropped, Shutdown};
 use ferrostash_queue::dead_letter_queue::DeadLetterQueue;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 /// Why the process ends.
@@ -65,6 +65,8 @@ pub(crate) struct Managed {
     pub(crate) reloads: Arc<Reloads>,
     /// A configuration that was tried and failed to start is not tried again until it changes.
     tried: Mutex<Option<String>>,
+    /// Whether the log has its end.
+    is_logged: watch::Sender<bool>,
 }
 
 impl Managed {
@@ -75,6 +77,13 @@ impl Managed {
             queue.close().await;
         }
         reason
+    }
+
+    /// As [`Managed::wait`], and until the log has it: whatever is logged then comes behind it.
+    async fn wait_for_log(&self) {
+        self.wait().await;
+        let mut is_logged = self.is_logged.subscribe();
+        let _ = is_logged.wait_for(|is_logged| *is_logged).await;
     }
 
     fn has_tried(&self, hash: &str) -> bool {
@@ -415,6 +424,7 @@ impl Agent {
             dead_letters: queue,
             reloads,
             tried: Mutex::default(),
+            is_logged: watch::Sender::new(false),
         });
         let (waiting, ended) = (Arc::clone(&managed), Arc::clone(&self.ended));
         tokio::spawn(async move {
@@ -427,6 +437,7 @@ impl Agent {
                     tracing::info!(target: "logstash.javapipeline", { pipeline.id = id.as_str() }, "Pipeline terminated")
                 }
             }
+            waiting.is_logged.send_replace(true);
             ended.notify_one();
         });
         Ok(managed)
@@ -434,7 +445,7 @@ impl Agent {
 
     async fn stop(&self, managed: &Managed) {
         managed.running.stop();
-        managed.wait().await;
+        managed.wait_for_log().await;
     }
 
     async fn stop_all(&self, signals: &mut Signals, ending: Ending) -> Ending {
@@ -445,7 +456,7 @@ impl Agent {
         let pipelines = self.view.pipelines();
         let all_ended = async {
             for managed in &pipelines {
-                managed.wait().await;
+                managed.wait_for_log().await;
             }
         };
         tokio::pin!(all_ended);

@@ -4,10 +4,11 @@
 //! |---|---|
 //! | `options`, `registry_options`, `settings` | the options, and what they are to librdkafka and to us |
 //! | `member`, `context`, `committer` | a member of the group: polling, rebalances, commits |
+//! | `topics` | which topics are read, and when they are there |
 //! | `partition`, `partitions` | what is known of a partition: what is in flight, settled, committed |
 //! | `records`, `deserializer` | messages, and the events that workers make of them |
 //! | `schema_registry`, `avro` | schemas, and the JSON of values that were written by them |
-//! | `statistics` | what librdkafka tells of partitions |
+//! | `statistics`, `ends` | what librdkafka, or else brokers, tell of partitions |
 
 mod avro;
 mod committer;
@@ -25,6 +26,7 @@ mod settings;
 mod statistics;
 #[cfg(test)]
 mod tests;
+mod topics;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,6 +63,8 @@ const REGISTRY_AGAIN_MAX: Duration = Duration::from_secs(10);
 /// After how much silence a codec that joins messages gives what it keeps, unless it says so itself: its messages can't be committed
 /// before.
 const IDLE_FLUSH: Duration = Duration::from_secs(1);
+/// How long a member may take to leave its group.
+const GOODBYE_MAX: Duration = Duration::from_secs(2);
 /// Chunks of which a codec that joins messages may keep a part.
 const CHUNKS_KEPT_MAX: usize = 256;
 
@@ -206,10 +210,13 @@ impl Kafka {
             settle_time: cx.settle_time,
         };
         let (ended, end) = oneshot::channel();
+        let (goodbye, said_goodbye) = oneshot::channel::<()>();
         let span = tracing::Span::current();
         let thread = std::thread::Builder::new().name(format!("kafka-input-{number}"));
         let spawned = thread.spawn(move || {
             let _span = span.enter();
+            // Dropped last.
+            let _goodbye = goodbye;
             let _closes = Closes(Arc::clone(&member.consumer));
             let _ = ended.send(Member::new(member).and_then(Member::run));
         });
@@ -220,6 +227,7 @@ impl Kafka {
         // The member notices that nobody takes anything.
         drop(handed);
         let result = end.await.unwrap_or_else(|_| Err("a consumer panicked".to_owned()));
+        let _ = tokio::time::timeout(GOODBYE_MAX, said_goodbye).await;
         // A queue that is closed is the end of the pipeline.
         result.or_else(|error| pushed.map(|()| Err(error)).unwrap_or(Ok(())))
     }
@@ -253,13 +261,20 @@ impl Way<'_> {
         loop {
             let next = match self.kept.is_empty() {
                 true => handed.recv().await,
-                false => match tokio::time::timeout(idle, handed.recv()).await {
-                    Ok(next) => next,
-                    Err(_) => {
-                        self.flush(reading).await?;
-                        continue;
+                false => {
+                    // The member waits for these acks before it ends.
+                    let is_stopping = self.cx.shutdown.is_stopping();
+                    let wait = if is_stopping { idle.min(IDLE_FLUSH) } else { idle };
+                    tokio::select! {
+                        biased;
+                        next = handed.recv() => next,
+                        () = self.cx.shutdown.stopping(), if !is_stopping => continue,
+                        () = tokio::time::sleep(wait) => {
+                            self.flush(reading).await?;
+                            continue;
+                        }
                     }
-                },
+                }
             };
             let Some(next) = next else {
                 return self.flush(reading).await;

@@ -147,6 +147,20 @@ fn poison_goes_to_the_dead_letters_and_the_partition_goes_on() {
 }
 
 #[test]
+fn a_stop_commits_the_event_of_several_lines_that_was_still_open() {
+    let tier = Tier::new(1);
+    tier.kafka.send("t", 0, ["one", " more"]);
+    let lines = r#"codec => multiline { pattern => "^\s" what => previous auto_flush_interval => 60 }"#;
+    let config = tier.input("").replace("codec => json", lines) + &tier.to_elasticsearch("");
+    let mut process = tier.start("one", &config);
+    process.wait_for("Pipeline started");
+    until("all is read", || pipeline(&mut process)["plugins"]["inputs"][0]["partitions"][0]["position"] == 2);
+    process.stop();
+    assert_eq!(tier.elasticsearch.state().documents.messages(), ["one\n more"]);
+    assert_eq!(tier.committed(), [2]);
+}
+
+#[test]
 fn partitions_can_be_seen() {
     let tier = Tier::new(2);
     tier.send(0..40);

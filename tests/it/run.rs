@@ -39,6 +39,20 @@ fn term_and_int_end_it_in_order() {
 }
 
 #[test]
+fn the_log_says_that_a_pipeline_has_ended_before_the_process_does() {
+    // Where nothing sees to it, one run in three has lost the line or swapped the two.
+    for _ in 0..15 {
+        let text = "input { heartbeat { interval => 60 } } output { null {} }";
+        let mut process = Start::plain(&["--api.enabled", "false", "-e", text]).start();
+        process.wait_for("Pipelines running");
+        let finished = process.stop();
+        let at =
+            |words: &str| finished.stdout.find(words).unwrap_or_else(|| panic!("no {words}: {finished:?}"));
+        assert!(at("Pipeline terminated") < at("Logstash shut down."), "{finished:?}");
+    }
+}
+
+#[test]
 fn a_taken_port_of_the_api_is_an_error() {
     let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = taken.local_addr().unwrap().port().to_string();

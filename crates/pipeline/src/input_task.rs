@@ -69,14 +69,13 @@ pub(crate) struct CountedQueue {
 impl EventQueue for CountedQueue {
     fn push(&self, chunk: Chunk) -> BoxFuture<'_, Result<(), QueueClosed>> {
         Box::pin(async move {
-            let mut pushing = Pushing { ledger: &self.ledger, events: chunk.len() as u64 };
-            self.ledger.received.add(pushing.events);
+            let events = chunk.len() as u64;
+            self.ledger.received.add(events);
+            let mut pushing = Pushing::new(&self.ledger, events);
             let before = Instant::now();
             let result = self.queue.push(chunk).await;
             self.ledger.queue_push_duration.add(before.elapsed());
-            if result.is_ok() {
-                pushing.events = 0;
-            }
+            pushing.has_arrived = result.is_ok();
             result
         })
     }
@@ -86,14 +85,27 @@ impl EventQueue for CountedQueue {
     }
 }
 
-/// Events on their way into the queue; those that never arrive are abandoned.
+/// Events on their way into the queue in memory, which counts them once they are there; those that never arrive are
+/// abandoned.
 pub(crate) struct Pushing<'a> {
-    pub(crate) ledger: &'a Ledger,
-    pub(crate) events: u64,
+    ledger: &'a Ledger,
+    events: u64,
+    pub(crate) has_arrived: bool,
+}
+
+impl<'a> Pushing<'a> {
+    /// `events` may have to wait for room, and are queued meanwhile.
+    pub(crate) fn new(ledger: &'a Ledger, events: u64) -> Self {
+        ledger.queued.add(events);
+        Pushing { ledger, events, has_arrived: false }
+    }
 }
 
 impl Drop for Pushing<'_> {
     fn drop(&mut self) {
-        self.ledger.abandoned.add(self.events);
+        if !self.has_arrived {
+            self.ledger.abandoned.add(self.events);
+        }
+        self.ledger.queued.subtract(self.events);
     }
 }

@@ -14,8 +14,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct Ledger {
     /// Events that inputs pushed; counted before a push may have to wait.
     pub received: Counter,
-    /// Events that are in the persisted queue and have not been taken from it since they were received. Those in a queue
-    /// in memory are counted there.
+    /// Events that are in the persisted queue and have not been taken from it since they were received, and those that
+    /// wait for room in a queue. Those in a queue in memory are counted there.
     pub queued: Counter,
     /// Events that workers took through the filters.
     pub filtered: Counter,

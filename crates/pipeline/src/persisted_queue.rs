@@ -117,16 +117,17 @@ impl Feeder {
             match fed {
                 Fed::Events { number, record, ack } => {
                     let events = record.len() as u64;
+                    // Before they are taken off below, so that they are queued all the time.
+                    let mut pushing = Pushing::new(&self.ledger, events);
                     match number < self.first_new {
                         true => self.ledger.recovered.add(events),
                         false => self.ledger.queued.subtract(events),
                     }
                     self.first_new = self.first_new.max(number + 1);
-                    let mut pushing = Pushing { ledger: &self.ledger, events };
                     let push = self.memory.push_record(record, ack);
                     tokio::select! {
                         biased;
-                        pushed = push => if pushed.is_ok() { pushing.events = 0 },
+                        pushed = push => pushing.has_arrived = pushed.is_ok(),
                         () = self.stopped() => return Some(feed),
                     }
                     drop(pushing);

@@ -25,6 +25,7 @@ use super::partitions::Partitions;
 use super::records::{Place, Reading, Records, Values};
 use super::settings::Settings;
 use super::statistics::Statistics;
+use super::topics::Lookout;
 use crate::link::Link;
 use sharing::Leaving;
 
@@ -105,7 +106,7 @@ pub(crate) struct Member {
     is_stalled: bool,
     /// Since when a transaction wants calm.
     held_since: Option<Instant>,
-    has_topics: bool,
+    lookout: Lookout,
     leaving: Option<Leaving>,
     committer: Committer,
     ends: Ends,
@@ -127,7 +128,6 @@ struct Times {
     committed: Instant,
     commit_failed: Option<Instant>,
     shown: Instant,
-    subscribed: Option<Instant>,
 }
 
 impl Member {
@@ -144,10 +144,10 @@ impl Member {
             waiting: None,
             is_stalled: false,
             held_since: None,
-            has_topics: false,
+            lookout: Lookout::default(),
             leaving: None,
             is_committing: false,
-            times: Times { settled: now, committed: now, commit_failed: None, shown: now, subscribed: None },
+            times: Times { settled: now, committed: now, commit_failed: None, shown: now },
         })
     }
 
@@ -163,11 +163,12 @@ impl Member {
 
     fn read(&mut self) -> Result<(), String> {
         while !self.with.shutdown.is_stopping() && !self.with.sender.is_closed() {
-            self.subscribe()?;
+            self.check()?;
+            self.lookout.look(&self.with.settings.topics, &self.with.consumer)?;
             if self.waiting.is_some() {
                 self.wait_for_room();
             } else if self.taken.is_empty() {
-                self.poll()?;
+                self.poll();
             }
             self.hand_over();
             self.look_after();
@@ -175,19 +176,14 @@ impl Member {
         Ok(())
     }
 
-    /// Subscribes to the topics, and to new ones that fit the pattern.
-    fn subscribe(&mut self) -> Result<(), String> {
-        let topics = &self.with.settings.topics;
-        if self.times.subscribed.is_some_and(|last| !topics.is_due(last, self.has_topics)) {
-            return Ok(());
-        }
-        self.has_topics = topics.subscribe(&self.with.consumer)?;
-        self.times.subscribed = Some(Instant::now());
-        Ok(())
+    /// Finds what the library can't recover from: polls say it once, and then nothing comes any more.
+    fn check(&self) -> Result<(), String> {
+        let fatal = self.with.consumer.client().fatal_error();
+        fatal.map_or(Ok(()), |(code, reason)| Err(format!("{reason} ({code})")))
     }
 
     /// Takes what is there, up to a chunk.
-    fn poll(&mut self) -> Result<(), String> {
+    fn poll(&mut self) {
         let consumer = Arc::clone(&self.with.consumer);
         let settings = Arc::clone(&self.with.settings);
         let mut wait = match self.leaving {
@@ -198,14 +194,13 @@ impl Member {
             match consumer.poll(wait) {
                 None => break,
                 Some(Ok(message)) => self.take(&message),
-                Some(Err(error)) => self.report(&error)?,
+                Some(Err(error)) => report(&error),
             }
             if consumer.context().has_occurred() {
                 break;
             }
             wait = Duration::ZERO;
         }
-        Ok(())
     }
 
     fn take(&mut self, message: &BorrowedMessage<'_>) {
@@ -230,23 +225,6 @@ impl Member {
             }
         };
         self.records.push(message, place, &self.with.reading);
-    }
-
-    /// Logs an error; only one from which the library can't recover ends the member.
-    fn report(&self, error: &KafkaError) -> Result<(), String> {
-        let fatal = self.with.consumer.client().fatal_error();
-        if let Some((code, reason)) = fatal {
-            return Err(format!("{reason} ({code})"));
-        }
-        match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::PartitionEOF) => {}
-            Some(RDKafkaErrorCode::PollExceeded) => tracing::warn!(
-                %error, limited = true,
-                "The group has taken this member's partitions away: it did not poll for max_poll_interval_ms."
-            ),
-            _ => tracing::error!(%error, limited = true, "Unable to poll Kafka consumer"),
-        }
-        Ok(())
     }
 
     /// Gives the pipeline what was taken, unless it still has to take something else, or a transaction wants a moment's calm.
@@ -339,10 +317,7 @@ impl Member {
                     partition.again_from(message.offset(), Instant::now());
                 }
             }
-            Some(Err(error)) => {
-                // What is fatal shows again.
-                let _ = self.report(&error);
-            }
+            Some(Err(error)) => report(&error),
         }
     }
 
@@ -406,8 +381,14 @@ impl Member {
 
     fn note(&mut self, occurrence: Occurrence) {
         match occurrence {
-            Occurrence::Assigned(partitions) => self.take_over(partitions),
-            Occurrence::Revoked { partitions, are_lost } => self.let_go(partitions, are_lost),
+            Occurrence::Assigned(partitions) => {
+                self.let_go_at_once();
+                self.take_over(partitions);
+            }
+            Occurrence::Revoked { partitions, are_lost } => {
+                self.let_go_at_once();
+                self.let_go(partitions, are_lost);
+            }
             Occurrence::Committed { offsets, error } => self.note_commit(&offsets, error),
             Occurrence::Statistics(json) => self.note_statistics(&json),
             Occurrence::Ends(ends) => self.note_ends(&ends),
@@ -464,6 +445,15 @@ impl Member {
 
     /// Shows the numbers of partitions in the API.
     fn show(&self) {
+        if let Some(Partition { place, .. }) = self.partitions.iter().find(|partition| partition.is_adrift) {
+            tracing::error!(
+                topic = &*place.topic,
+                partition = place.partition,
+                limited = true,
+                "Undefined offset with no reset policy for partition: the group has committed none, and \
+                 `auto_offset_reset` is `none`. It is not read."
+            );
+        }
         let rows = self.partitions.iter().map(|partition| {
             let [position, settled, committed] = partition.offsets();
             MetricRow {
@@ -488,6 +478,9 @@ impl Member {
     /// Waits for what is in flight, commits, and leaves the group.
     fn finish(mut self) {
         let deadline = Instant::now() + self.with.settle_time;
+        // What was not handed over is read again.
+        self.records.clear();
+        self.taken.clear();
         self.is_stalled = true;
         self.pause_and_resume();
         while Instant::now() < deadline && !self.with.sender.is_closed() {
@@ -503,7 +496,7 @@ impl Member {
         }
         drop(self.waiting.take());
         let deadline = Instant::now() + COMMIT_MAX;
-        while Instant::now() < deadline {
+        while Instant::now() < deadline && self.check().is_ok() {
             self.commit_last(Instant::now());
             if !self.partitions.iter().any(|partition| self.awaits_commit(partition)) {
                 break;
@@ -520,5 +513,16 @@ impl Member {
             let _ = give_back(&self.with.consumer, &leaving.partitions);
         }
         // The consumer leaves the group when the last one who has it lets go.
+    }
+}
+
+fn report(error: &KafkaError) {
+    match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::PartitionEOF) => {}
+        Some(RDKafkaErrorCode::PollExceeded) => tracing::warn!(
+            %error, limited = true,
+            "The group has taken this member's partitions away: it did not poll for max_poll_interval_ms."
+        ),
+        _ => tracing::error!(%error, limited = true, "Unable to poll Kafka consumer"),
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use ferrostash_plugin::{Ack, AckNote, AckTracker};
 
 use super::records::Place;
+use super::settings::Beginning;
 
 /// Chunks of one partition between their reading and their settling; with so many it is paused.
 pub(crate) const CHUNKS_IN_FLIGHT_MAX: usize = 512;
@@ -23,6 +24,10 @@ pub(crate) struct Partition {
     settled: Option<i64>,
     /// What the group knows to be settled.
     committed: Option<i64>,
+    /// Its first message, where it is read from that.
+    first: Option<i64>,
+    /// The group has no offset of it, and it may be read from nowhere else.
+    pub(crate) is_adrift: bool,
     /// The next offset to read.
     position: Option<i64>,
     /// One behind the partition's last message, as brokers last told.
@@ -46,6 +51,8 @@ impl Partition {
             tracker: AckTracker::new(CHUNKS_IN_FLIGHT_MAX),
             settled: None,
             committed: None,
+            first: None,
+            is_adrift: false,
             position: None,
             end: None,
             is_paused: false,
@@ -57,9 +64,14 @@ impl Partition {
         }
     }
 
-    /// The group has no offset of it: it is read from here on, which the group is to know.
-    pub(crate) fn begin_at(&mut self, offset: i64) {
-        (self.settled, self.position) = (Some(offset), Some(offset));
+    /// Where it is going to be read from.
+    pub(crate) fn begin(&mut self, beginning: Beginning) {
+        match beginning {
+            Beginning::Committed(offset) => self.committed = Some(offset),
+            Beginning::New(offset) => (self.settled, self.position) = (Some(offset), Some(offset)),
+            Beginning::First { first, end } => (self.first, self.end) = (Some(first), Some(end)),
+            Beginning::None => self.is_adrift = true,
+        }
     }
 
     /// Whether messages of it are taken.
@@ -143,7 +155,7 @@ impl Partition {
 
     /// How far the group is behind the partition's end.
     pub(crate) fn lag(&self) -> Option<i64> {
-        let known = self.settled.or(self.committed)?;
+        let known = self.settled.or(self.committed).or(self.first)?;
         Some((self.end? - known).max(0))
     }
 

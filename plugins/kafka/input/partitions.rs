@@ -39,7 +39,8 @@ impl Partitions {
     }
 
     pub(super) fn insert(&mut self, partition: Partition) {
-        let free = self.slots.iter().position(Option::is_none);
+        let known = self.slot(&partition.place.topic, partition.place.partition);
+        let free = known.or_else(|| self.slots.iter().position(Option::is_none));
         let slot = free.unwrap_or_else(|| {
             self.slots.push(None);
             self.slots.len() - 1

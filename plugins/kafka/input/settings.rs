@@ -7,11 +7,11 @@ use ferrostash_plugin::framing::Delimiter;
 use ferrostash_plugin::{BuildContext, BuildResult};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use regex::Regex;
 
 use super::context::MemberContext;
 use super::options::{GroupProtocol, IsolationLevel, KafkaInputOptions};
 use super::statistics::STATISTICS_EVERY_MS;
+use super::topics::{Lookout, Topics};
 use crate::client;
 
 /// Bytes that one consumer fetches ahead, at most.
@@ -23,12 +23,6 @@ const FETCHED_MESSAGES_MAX: u64 = 100_000;
 /// How soon it is looked again, in milliseconds, whether there is room for more: a consumer reads that much in less than the
 /// library's default of a second.
 const FETCH_AGAIN_MS: u64 = 10;
-/// How long the brokers may take to name all topics.
-const TOPICS_WAIT: Duration = Duration::from_secs(5);
-/// How soon they are asked again if they did not.
-const TOPICS_AGAIN: Duration = Duration::from_secs(1);
-/// Topics of Kafka's own.
-const INTERNAL_TOPICS: [&str; 3] = ["__consumer_offsets", "__share_group_state", "__transaction_state"];
 
 /// What members of an input have in common.
 pub(crate) struct Settings {
@@ -39,8 +33,7 @@ pub(crate) struct Settings {
     pub(crate) max_poll_interval: Duration,
     pub(crate) reads_committed: bool,
     pub(crate) delimiter: Delimiter,
-    /// A partition without an offset is read from its end.
-    begins_at_end: bool,
+    reset: Reset,
 }
 
 impl Settings {
@@ -55,110 +48,99 @@ impl Settings {
             max_poll_interval: Duration::from_millis(options.max_poll_interval_ms),
             reads_committed: options.isolation_level == IsolationLevel::ReadCommitted,
             delimiter,
-            begins_at_end: options.auto_offset_reset.as_ref().is_none_or(|reset| reset.value == "latest"),
+            reset: Reset::of(options, cx)?,
         })
     }
 
-    /// Finds where partitions begin of which the group has no offset and that are read from their end, and writes it into
-    /// `assigned`: the group is to know it at once, so that nothing is passed over if this process ends before anything came.
+    /// Finds where the group is in partitions that it has `assigned`, and where those begin of which it knows nothing. A beginning
+    /// that is to be committed at once is written into `assigned`: nothing is passed over then if this process ends before anything
+    /// came.
     pub(crate) fn begin(
         &self,
         consumer: &BaseConsumer<MemberContext>,
         assigned: &mut TopicPartitionList,
+        lookout: &Lookout,
         wait_max: Duration,
-    ) -> HashMap<(String, i32), i64> {
+    ) -> HashMap<(String, i32), Beginning> {
         let mut begun = HashMap::new();
-        if !self.begins_at_end || assigned.count() == 0 {
+        if assigned.count() == 0 {
             return begun;
         }
         let deadline = Instant::now() + wait_max;
         let left = || deadline.saturating_duration_since(Instant::now());
+        // Where brokers don't answer, the library finds it later.
         let Ok(committed) = consumer.committed_offsets(assigned.clone(), left()) else { return begun };
-        for element in committed.elements() {
-            if element.offset() != Offset::Invalid || element.error().is_err() {
-                continue;
-            }
+        for element in committed.elements().iter().filter(|element| element.error().is_ok()) {
             let (topic, partition) = (element.topic(), element.partition());
-            // Where brokers don't answer, the library finds the end later.
-            let Ok((_, end)) = consumer.fetch_watermarks(topic, partition, left()) else { continue };
-            if assigned.set_partition_offset(topic, partition, Offset::Offset(end)).is_ok() {
-                begun.insert((topic.to_owned(), partition), end);
+            let key = (topic.to_owned(), partition);
+            match element.offset() {
+                Offset::Offset(offset) => drop(begun.insert(key, Beginning::Committed(offset))),
+                Offset::Invalid => {
+                    let Ok((first, end)) = consumer.fetch_watermarks(topic, partition, left()) else {
+                        continue;
+                    };
+                    let beginning = match self.reset {
+                        Reset::Latest if lookout.has_appeared(topic) => Beginning::New(first),
+                        Reset::Latest => Beginning::New(end),
+                        Reset::Earliest => Beginning::First { first, end },
+                        Reset::None => Beginning::None,
+                    };
+                    if let Beginning::New(offset) = beginning
+                        && assigned.set_partition_offset(topic, partition, Offset::Offset(offset)).is_err()
+                    {
+                        continue;
+                    }
+                    begun.insert(key, beginning);
+                }
+                _ => {}
             }
         }
         begun
     }
 }
 
-/// Which topics are read.
-pub(crate) enum Topics {
-    List(Vec<String>),
-    Pattern { pattern: Regex, with_internal: bool, again_after: Duration },
+/// Where a partition begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Beginning {
+    /// At what the group has committed.
+    Committed(i64),
+    /// Here, which the group is to know at once.
+    New(i64),
+    /// At its first message; behind its last one it ends.
+    First { first: i64, end: i64 },
+    /// Nowhere: `auto_offset_reset => none`.
+    None,
 }
 
-impl Topics {
-    fn of(options: &KafkaInputOptions, cx: &mut BuildContext<'_>) -> BuildResult<Topics> {
-        let Some(pattern) = options.topics_pattern.as_ref().filter(|pattern| !pattern.value.is_empty())
-        else {
-            if options.topics.is_empty() || options.topics.iter().any(String::is_empty) {
-                return Err(cx.refuse("`topics` names no topic"));
-            }
-            return Ok(Topics::List(options.topics.clone()));
-        };
-        // Java's client wants the whole name to fit.
-        let whole = Regex::new(&format!("^(?:{})$", pattern.value));
-        let regex = whole.map_err(|error| {
-            cx.refuse_at(pattern.span, format!("`topics_pattern` is no regular expression: {error}"))
-        })?;
-        let with_internal =
-            options.exclude_internal_topics.as_ref().is_some_and(|text| text.value == "false");
-        let again_after = Duration::from_millis(options.connection.metadata_max_age_ms);
-        Ok(Topics::Pattern { pattern: regex, with_internal, again_after })
+/// What becomes of a partition of which the group has no offset: `auto_offset_reset`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reset {
+    Earliest,
+    Latest,
+    None,
+}
+
+impl Reset {
+    fn of(options: &KafkaInputOptions, cx: &mut BuildContext<'_>) -> BuildResult<Reset> {
+        let Some(reset) = &options.auto_offset_reset else { return Ok(Reset::Latest) };
+        match reset.value.as_str() {
+            "earliest" => Ok(Reset::Earliest),
+            "latest" => Ok(Reset::Latest),
+            "none" => Ok(Reset::None),
+            other => Err(cx.refuse_at(
+                reset.span,
+                format!("`auto_offset_reset` is `earliest`, `latest` or `none`, not `{other}`"),
+            )),
+        }
     }
 
-    /// Whether it is time to look for topics again, when that was done `last`.
-    pub(crate) fn is_due(&self, last: Instant, has_some: bool) -> bool {
+    /// The library's name for it.
+    fn name(self) -> &'static str {
         match self {
-            Topics::List(_) => false,
-            Topics::Pattern { again_after, .. } => {
-                last.elapsed() >= if has_some { *again_after } else { TOPICS_AGAIN.min(*again_after) }
-            }
+            Reset::Earliest => "earliest",
+            Reset::Latest => "latest",
+            Reset::None => "error",
         }
-    }
-
-    /// Subscribes `consumer` to the topics there are. Says whether there are some.
-    ///
-    /// # Errors
-    /// The library refuses them.
-    pub(crate) fn subscribe(&self, consumer: &BaseConsumer<MemberContext>) -> Result<bool, String> {
-        let names = match self {
-            Topics::List(names) => names.clone(),
-            Topics::Pattern { pattern, with_internal, .. } => {
-                match consumer.fetch_metadata(None, TOPICS_WAIT) {
-                    Err(error) => {
-                        tracing::warn!(%error, limited = true, "The brokers don't name their topics.");
-                        return Ok(consumer.subscription().is_ok_and(|topics| topics.count() > 0));
-                    }
-                    Ok(metadata) => {
-                        let names = metadata.topics().iter().map(|topic| topic.name());
-                        let names = names.filter(|name| pattern.is_match(name));
-                        let names = names.filter(|name| *with_internal || !INTERNAL_TOPICS.contains(name));
-                        let mut names: Vec<_> = names.map(str::to_owned).collect();
-                        names.sort_unstable();
-                        names
-                    }
-                }
-            }
-        };
-        let known = consumer.subscription().map_err(|error| error.to_string())?;
-        let mut known: Vec<_> = known.elements().iter().map(|topic| topic.topic().to_owned()).collect();
-        known.sort_unstable();
-        if names.is_empty() || names == known {
-            return Ok(!known.is_empty());
-        }
-        let list: Vec<&str> = names.iter().map(String::as_str).collect();
-        tracing::info!(topics = ?list, "Subscribed.");
-        consumer.subscribe(&list).map_err(|error| error.to_string())?;
-        Ok(true)
     }
 }
 
@@ -176,7 +158,7 @@ pub(crate) fn consumer_config(
         .set("group.id", &options.group_id)
         .set("enable.auto.commit", "false")
         .set("enable.auto.offset.store", "false")
-        .set("auto.offset.reset", reset(options, cx)?)
+        .set("auto.offset.reset", Reset::of(options, cx)?.name())
         .set("allow.auto.create.topics", options.auto_create_topics.to_string())
         .set("check.crcs", options.check_crcs.to_string())
         .set("isolation.level", isolation)
@@ -229,19 +211,6 @@ pub(crate) fn set_memory(config: &mut ClientConfig, options: &KafkaInputOptions,
     config
         .set("queued.max.messages.kbytes", (bytes / 2 / 1024).to_string())
         .set("fetch.max.bytes", answer.to_string());
-}
-
-fn reset(options: &KafkaInputOptions, cx: &mut BuildContext<'_>) -> BuildResult<&'static str> {
-    let Some(reset) = &options.auto_offset_reset else { return Ok("latest") };
-    match reset.value.as_str() {
-        "earliest" => Ok("earliest"),
-        "latest" => Ok("latest"),
-        "none" => Ok("error"),
-        other => Err(cx.refuse_at(
-            reset.span,
-            format!("`auto_offset_reset` is `earliest`, `latest` or `none`, not `{other}`"),
-        )),
-    }
 }
 
 /// The names that the library has for what the options say.

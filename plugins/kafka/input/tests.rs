@@ -9,9 +9,10 @@ use ferrostash_conf::PluginKind;
 use ferrostash_doubles::Kafka;
 use ferrostash_event::{Event, FieldRef};
 use ferrostash_plugin::testing::{Harness, RunningInput, json};
-use ferrostash_plugin::{Chunk, Ecs};
+use ferrostash_plugin::{Chunk, Ecs, MetricTable};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer};
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 
 use super::KafkaInputOptions;
 use crate::PLUGINS;
@@ -56,6 +57,10 @@ impl Cluster {
 
 async fn start(text: &str) -> RunningInput {
     Harness::new(PLUGINS).ecs(Ecs::Disabled).input(text).unwrap().spawn().await.unwrap()
+}
+
+fn message(event: &Event) -> String {
+    event.get_str(&FieldRef::literal("message")).unwrap().to_owned()
 }
 
 async fn next(input: &mut RunningInput) -> Chunk {
@@ -119,6 +124,72 @@ async fn nothing_is_committed_before_it_is_settled() {
     input.stop().await.unwrap();
 }
 
+/// The member rejoins while it still drains: the mock, as brokers, sees that one of the topics has appeared.
+#[tokio::test]
+async fn partitions_that_come_back_while_they_are_drained_are_read() {
+    let cluster = Cluster::new("t", 2);
+    cluster.numbers("t", 0, 0, 2);
+    let options = "topics => ['t', 'u'] auto_create_topics => false metadata_max_age_ms => 100 session_timeout_ms => 10000 heartbeat_interval_ms => 200";
+    let text = cluster.input(options).replace(r#"topics => ["t"]"#, "");
+    let mut one = start(&text).await;
+    let held = next(&mut one).await;
+    let mut two = start(&text).await;
+    let rebalances = one.context.metrics.counter(&["rebalances"]);
+    let pauses = |input: &RunningInput| {
+        let rows = input.context.metrics.own_table().map(MetricTable::rows).unwrap_or_default();
+        rows.iter().any(|row| row.values.contains(&("paused", Some(1))))
+    };
+    let begin = Instant::now();
+    while !pauses(&one) {
+        assert!(begin.elapsed() < PATIENCE, "nothing is wanted back");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    cluster.0.create_topic("u", 2);
+    while rebalances.get() < 2 {
+        assert!(begin.elapsed() < 2 * PATIENCE, "nothing is given");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    drop(held);
+    let mut expected = BTreeSet::new();
+    for topic in ["t", "u"] {
+        for partition in 0..2 {
+            cluster.send(topic, partition, &[&format!("{topic}{partition}")]);
+            expected.insert(format!("{topic}{partition}"));
+        }
+    }
+    while !expected.is_empty() {
+        let chunk = tokio::select! {
+            Some(chunk) = one.chunks.recv() => chunk,
+            Some(chunk) = two.chunks.recv() => chunk,
+            () = tokio::time::sleep(PATIENCE) => panic!("nobody reads {expected:?}"),
+        };
+        for event in chunk.into_events() {
+            expected.remove(event.get_str(&FieldRef::literal("message")).unwrap());
+        }
+    }
+    two.stop().await.unwrap();
+    one.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_ends_a_member_for_good_ends_the_input_also_when_nothing_is_taken() {
+    let cluster = Cluster::new("t", 1);
+    cluster.numbers("t", 0, 0, 2000);
+    let mut input = start(&cluster.input(
+        "max_poll_records => 1 group_instance_id => 'a' session_timeout_ms => 6000 heartbeat_interval_ms => 200",
+    ))
+    .await;
+    let held = next(&mut input).await;
+    // Longer than it takes to see that the pipeline has no room.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let fenced = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID; 1000];
+    cluster.0.mock.request_errors(RDKafkaApiKey::Heartbeat, &fenced);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    drop(held);
+    let error = input.stop().await.unwrap_err();
+    assert!(error.contains("fenced") || error.contains("Fenced"), "{error}");
+}
+
 #[tokio::test]
 async fn what_was_given_up_is_read_again() {
     let cluster = Cluster::new("t", 1);
@@ -150,7 +221,6 @@ async fn members_share_partitions_and_nothing_is_read_twice() {
         let mut texts = BTreeSet::new();
         for member in &mut members {
             let events = member.events(2 * EACH).await;
-            let message = |event: &Event| event.get_str(&FieldRef::literal("message")).unwrap().to_owned();
             texts.extend(events.iter().map(message));
         }
         assert_eq!(texts.len(), 4 * EACH, "{strategy}");
@@ -239,6 +309,73 @@ async fn a_group_that_begins_at_the_end_misses_nothing_afterwards() {
     let events = input.events(2).await;
     assert_eq!(events[0].get_str(&message), Some("0:10"));
     input.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_topic_that_appears_later_is_read_from_its_first_message() {
+    for topics in ["topics => ['t', 'later']", "topics_pattern => 't|later' metadata_max_age_ms => 500"] {
+        let cluster = Cluster::new("t", 1);
+        cluster.numbers("t", 0, 0, 5);
+        let options = format!(
+            "{topics} auto_create_topics => false session_timeout_ms => 6000 heartbeat_interval_ms => 200"
+        );
+        let text = cluster.input(&options).replace(r#"topics => ["t"]"#, "").replace("earliest", "latest");
+        let mut input = start(&text).await;
+        let gauge = input.context.metrics.gauge(&["assigned_partitions"]);
+        let begin = Instant::now();
+        while gauge.get() != 1 {
+            assert!(begin.elapsed() < PATIENCE, "{topics}: nothing is given");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        cluster.0.create_topic("later", 1);
+        cluster.send("later", 0, &["first", "second"]);
+        let texts: Vec<_> = input.events(2).await.iter().map(message).collect();
+        assert_eq!(texts, ["first", "second"], "{topics}");
+        input.stop().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_topic_that_is_missing_is_created() {
+    let cluster = Cluster::new("t", 1);
+    let text = cluster.input("topics => ['t', 'made']").replace(r#"topics => ["t"]"#, "");
+    let input = start(&text).await;
+    let gauge = input.context.metrics.gauge(&["assigned_partitions"]);
+    let begin = Instant::now();
+    while gauge.get() < 2 {
+        assert!(begin.elapsed() < PATIENCE, "nothing was created");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    input.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_lag_of_what_was_not_read_yet_is_known() {
+    let cluster = Cluster::new("t", 1);
+    cluster.numbers("t", 0, 0, 10);
+    let mut input = start(&cluster.input("")).await;
+    drop(next(&mut input).await);
+    cluster.wait_for_commit(10).await;
+    input.stop().await.unwrap();
+    cluster.numbers("t", 0, 10, 11);
+    let lag = async |text: String| {
+        let input = start(&text).await;
+        let begin = Instant::now();
+        loop {
+            let rows = input.context.metrics.own_table().map(MetricTable::rows).unwrap_or_default();
+            let values = rows.into_iter().flat_map(|row| row.values);
+            let lag = values.filter(|(name, _)| *name == "lag").find_map(|(_, lag)| lag);
+            if let Some(lag) = lag {
+                return lag;
+            }
+            assert!(begin.elapsed() < PATIENCE, "there is no lag");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    // Nothing of it is handed over in these moments.
+    assert_eq!(lag(cluster.input("group_id => other")).await, 11);
+    assert_eq!(lag(cluster.input("fetch_min_bytes => 1000000 fetch_max_wait_ms => 30000")).await, 1);
 }
 
 #[tokio::test]

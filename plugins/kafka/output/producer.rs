@@ -56,18 +56,29 @@ impl Source {
         if let Some(live) = usable {
             return Ok(live);
         }
+        let live = self.make(Batching::Full)?;
+        *known = Arc::downgrade(&live);
+        Ok(live)
+    }
+
+    /// A producer for the caller alone.
+    ///
+    /// # Errors
+    /// As [`Source::live`]'s.
+    pub(super) fn make(&self, batching: Batching) -> KafkaResult<Arc<Live>> {
+        let mut config = self.config.clone();
+        if batching == Batching::Single {
+            config.set("batch.num.messages", "1");
+        }
         let context = Context {
             flights: Flights::default(),
             spreading: self.spreading.clone(),
             login: self.login.clone(),
             span: tracing::Span::current(),
         };
-        let producer = ThreadedProducer::from_config_and_context(&self.config, context)?;
-        let live =
-            Live { producer, apart: tokio::sync::RwLock::new(()), has_transactions: AtomicBool::new(false) };
-        let live = Arc::new(live);
-        *known = Arc::downgrade(&live);
-        Ok(live)
+        let producer = ThreadedProducer::from_config_and_context(&config, context)?;
+        let apart = tokio::sync::RwLock::new(());
+        Ok(Arc::new(Live { producer, batching, apart, has_transactions: AtomicBool::new(false) }))
     }
 
     /// Remembers whether dead letters are kept.
@@ -81,9 +92,18 @@ impl Source {
     }
 }
 
+/// How many events brokers get, and answer for, together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Batching {
+    Full,
+    /// Each event is a batch: none is refused because of another.
+    Single,
+}
+
 /// A producer at work.
 pub(super) struct Live {
     producer: ThreadedProducer<Context, Spreading>,
+    pub(super) batching: Batching,
     /// Held alone while one event is sent apart from all others, so that no other one is in its batch.
     pub(super) apart: tokio::sync::RwLock<()>,
     /// Whether brokers know of its transactions.

@@ -33,8 +33,12 @@ impl Brokers {
 
     /// An output that writes to them; started.
     async fn output(&self, options: &str) -> OutputHarness {
+        self.output_with(&format!("linger_ms => 1 {options}")).await
+    }
+
+    async fn output_with(&self, options: &str) -> OutputHarness {
         let servers = self.0.servers();
-        let text = format!("kafka {{ bootstrap_servers => \"{servers}\" linger_ms => 1 {options} }}");
+        let text = format!("kafka {{ bootstrap_servers => \"{servers}\" {options} }}");
         let mut output = Harness::new(PLUGINS).output(&text).unwrap();
         output.output.start(&output.context).await.unwrap();
         output
@@ -246,6 +250,36 @@ async fn a_batch_that_is_too_large_for_the_broker_costs_only_the_event_that_is()
     assert_eq!(brokers.values(), ["2", "3"]);
     assert_eq!(letters(&output).len(), 1);
     assert!(letters(&output)[0].0.contains(r#""message":"1""#));
+}
+
+#[tokio::test]
+async fn in_a_transaction_too_a_refused_event_is_found_among_many() {
+    use RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE as TOO_LARGE;
+    const EVENTS: usize = 300;
+    let brokers = Brokers::new();
+    let options =
+        "topic_id => logs message_key => same codec => plain transactional_id => mine linger_ms => 5000";
+    let mut output = brokers.output_with(options).await;
+    // The batch, and then one of its events alone; each time all are read again.
+    for errors in [&[TOO_LARGE][..], &[TOO_LARGE], &[]] {
+        brokers.refuse(RDKafkaApiKey::Produce, errors);
+        let mut tracker = AckTracker::new(1);
+        let acks = vec![tracker.issue(()).await];
+        let events = (0..EVENTS).map(|number| event(&format!(r#"{{"message":"{number}"}}"#))).collect();
+        let batches = [output.batch_of(events, acks)];
+        output.output.write(&batches, &output.context).await.unwrap();
+        drop(batches);
+        let decided = async {
+            while tracker.settled().is_none() && !tracker.is_abandoned() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, decided).await.expect("it takes too long");
+    }
+    assert_eq!((brokers.values().len(), letters(&output).len()), (EVENTS - 1, 1));
+    let transactions = |what| counted(&output, &["transactions", what]);
+    assert_eq!((transactions("aborted"), transactions("committed")), (2, 1));
+    output.output.close(&output.context).await;
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use super::counts::Counts;
 use super::delivery::Rules;
 use super::fate::{self, Fate};
 use super::flights::Refusals;
-use super::producer::{Live, Source};
+use super::producer::{Batching, Live, Source};
 use super::records::Payload;
 use crate::link::{Calm, Joined, Link, Note, Offsets};
 
@@ -59,7 +59,7 @@ struct Open {
     links: Vec<Joined>,
     /// Why it can't be committed any more.
     broken: Option<String>,
-    /// One event at a time is sent, to find out which one brokers refuse.
+    /// A batch was refused: from the next transaction on each event is one, to find out which it was.
     is_careful: bool,
     /// Events that brokers have refused for good since the last commit, by their hash.
     refused: HashMap<u64, RDKafkaErrorCode>,
@@ -73,6 +73,7 @@ struct Open {
 struct Sent {
     payload: Arc<Payload>,
     records: Vec<usize>,
+    batching: Batching,
     answers: oneshot::Receiver<Refusals>,
 }
 
@@ -99,7 +100,8 @@ impl Transactions {
     pub(super) async fn start(self: &Arc<Self>) -> Result<(), StartError> {
         let mut open = self.open.lock().await;
         if open.live.is_none() {
-            open.live = Some(self.source.live(None).map_err(|error| StartError(error.to_string()))?);
+            open.live =
+                Some(self.source.make(Batching::Full).map_err(|error| StartError(error.to_string()))?);
             tokio::spawn(commit_regularly(Arc::downgrade(self)));
         }
         Ok(())
@@ -144,7 +146,7 @@ impl Transactions {
         let mut open = self.open.lock().await;
         let live = match open.live.clone() {
             Some(live) => live,
-            None => match self.source.live(None) {
+            None => match self.source.make(Batching::Full) {
                 Ok(live) => Arc::clone(open.live.insert(live)),
                 Err(_) => return false,
             },
@@ -168,18 +170,17 @@ impl Transactions {
         if open.since.is_some() {
             return Ok(());
         }
-        let broken = open.live.take();
-        let is_broken = broken.as_ref().is_none_or(|live| live.broken().is_some());
-        let live = match broken {
-            Some(live) if !is_broken => Ok(live),
-            broken => {
-                let next = self.source.live(broken.as_ref());
-                let_go(broken);
-                next
+        let batching = if open.is_careful { Batching::Single } else { Batching::Full };
+        let is_usable = |live: &Arc<Live>| live.batching == batching && live.broken().is_none();
+        let_go(open.live.take_if(|live| !is_usable(live)));
+        let live = match &open.live {
+            Some(live) => Arc::clone(live),
+            None => {
+                let live =
+                    self.source.make(batching).map_err(|error| OutputError::Fatal(error.to_string()))?;
+                Arc::clone(open.live.insert(live))
             }
         };
-        let live = live.map_err(|error| OutputError::Fatal(error.to_string()))?;
-        open.live = Some(Arc::clone(&live));
         let begun = tokio::task::spawn_blocking(move || live.begin_transaction(BROKERS_MAX)).await;
         match begun {
             Ok(Ok(())) => {
@@ -187,6 +188,10 @@ impl Transactions {
                 Ok(())
             }
             Ok(Err(error)) => {
+                let is_retriable = matches!(&error, KafkaError::Transaction(error) if error.is_retriable());
+                if !is_retriable {
+                    let_go(open.live.take());
+                }
                 Err(self.later(open, format!("Kafka does not begin a transaction: {}", said(&error))))
             }
             Err(panic) => Err(OutputError::Fatal(panic.to_string())),
@@ -209,23 +214,14 @@ impl Transactions {
                 Some(code) => buried.push((record, code)),
             }
         }
-        let rounds: Vec<Vec<usize>> = match open.is_careful {
-            true => records.into_iter().map(|record| vec![record]).collect(),
-            false => vec![records],
-        };
-        for records in rounds {
-            if open.broken.is_some() {
-                break;
-            }
-            self.send_round(open, &payload, records, &mut buried).await;
-        }
+        self.hand_over(open, &payload, records, &mut buried).await;
         for (record, code) in buried {
             fate::bury(batch, &payload, record, code, cx).await;
         }
     }
 
     /// Hands events to librdkafka; those that it does not even take are `buried`.
-    async fn send_round(
+    async fn hand_over(
         &self,
         open: &mut Open,
         payload: &Arc<Payload>,
@@ -255,13 +251,7 @@ impl Transactions {
             }
         }
         open.bytes += bytes as u64;
-        let mut sent = Sent { payload: Arc::clone(payload), records, answers };
-        if !open.is_careful {
-            return open.sent.push(sent);
-        }
-        if let Ok(refusals) = (&mut sent.answers).await {
-            open.judge(&sent, refusals);
-        }
+        open.sent.push(Sent { payload: Arc::clone(payload), records, batching: live.batching, answers });
     }
 
     /// Commits what is open once everything is calm, or gives it up.
@@ -296,6 +286,9 @@ impl Transactions {
     }
 
     async fn commit(&self, open: &mut Open) {
+        if open.since.is_none() && !open.links.iter().any(Joined::has_news) {
+            return;
+        }
         if self.is_ending.load(Ordering::Acquire) {
             return self.abort(open, "the output ends".to_owned()).await;
         }
@@ -376,7 +369,9 @@ impl Transactions {
 
 /// Closing a producer may block for as long as brokers are away.
 fn let_go(live: Option<Arc<Live>>) {
-    drop(tokio::task::spawn_blocking(move || drop(live)));
+    if live.is_some() {
+        drop(tokio::task::spawn_blocking(move || drop(live)));
+    }
 }
 
 /// What librdkafka says of an error, in words.
@@ -476,8 +471,8 @@ impl Open {
         for (place, code) in refusals {
             self.broken.get_or_insert_with(|| code.to_string());
             match fate::of(code) {
-                // One of several: the next transaction finds out which.
-                Fate::Apart if sent.records.len() > 1 => self.is_careful = true,
+                // The next transaction finds out which it was.
+                Fate::Apart if sent.batching == Batching::Full => self.is_careful = true,
                 Fate::Never | Fate::Apart => {
                     let hash = sent.records.get(place).and_then(|record| self.hash(&sent.payload, *record));
                     if self.refused.len() >= REFUSED_MAX {

@@ -156,6 +156,36 @@ async fn a_persisted_queue_answers_for_its_events_and_survives_the_end() {
 }
 
 #[tokio::test]
+async fn what_waits_for_room_in_the_queue_is_in_the_account() {
+    let dir = tempfile::tempdir().unwrap();
+    for (kind, kept) in [("memory", settings()), ("disk", persisted(dir.path(), false))] {
+        let (input, output) = (format!("room_{kind}_in"), format!("room_{kind}_out"));
+        let text = format!(
+            "input {{ source {{ name => {input} }} }} output {{ sink {{ name => {output} mode => gate }} }}"
+        );
+        let small = Settings { queue_events_max: Some(16), output_queue_batches_max: 1, ..kept };
+        let pipeline = start_with(&text, small).await;
+        let mut tracker = push(&input, 0, 2000).await;
+        let counts = || {
+            let mut counts = pipeline.ledger().counts();
+            counts.queued += pipeline.queue().events() as u64;
+            counts
+        };
+        for _ in 0..100 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            assert!(counts().is_balanced(), "{kind}: {:?}", counts());
+        }
+        eventually("a chunk waits", || counts().queued > pipeline.queue().events() as u64).await;
+        assert!(counts().is_balanced() && counts().accepted == 0, "{kind}: {:?}", counts());
+        probe(&output).gate.add_permits(10_000);
+        all_settled(&mut tracker).await;
+        probe(&input).push(&[], None);
+        assert_eq!(pipeline.wait().await, EndReason::Finished);
+        assert_balanced(&pipeline);
+    }
+}
+
+#[tokio::test]
 async fn what_was_given_up_is_taken_from_the_queue_once_more() {
     let dir = tempfile::tempdir().unwrap();
     let text = "input { source { name => once_in } } output { sink { name => once_out mode => panic } }";

@@ -9,6 +9,7 @@ use super::{COMMIT_MAX, Member};
 use crate::input::context::{give_back, take_over};
 use crate::input::partition::Partition;
 use crate::input::records::Place;
+use crate::input::settings::Beginning;
 
 /// How long partitions that the group wants back are drained, at most.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
@@ -31,15 +32,17 @@ impl Member {
         if cluster.is_none() {
             tracing::warn!("The cluster does not say its id: events have no ids of their own.");
         }
-        let begun = self.with.settings.begin(&self.with.consumer, &mut assigned, BEGIN_MAX);
+        let begun = self.with.settings.begin(&self.with.consumer, &mut assigned, &self.lookout, BEGIN_MAX);
         for element in assigned.elements() {
             let (topic, number) = (element.topic(), element.partition());
             let source = cluster.as_deref().map(|cluster| source(cluster, topic, number));
             let mut partition = Partition::new(Place { topic: topic.into(), partition: number, source });
             // The library remembers the pause of a partition that we had before: what is wanted now is said below.
             partition.is_paused = !self.is_stalled;
-            if let Some(offset) = begun.get(&(topic.to_owned(), number)) {
-                partition.begin_at(*offset);
+            if let Some(beginning) = begun.get(&(topic.to_owned(), number)) {
+                partition.begin(*beginning);
+            }
+            if let Some(Beginning::New(offset)) = begun.get(&(topic.to_owned(), number)) {
                 self.link.reset(partition.topic(), number, Some(*offset));
             }
             self.partitions.insert(partition);
@@ -72,6 +75,13 @@ impl Member {
             self.forget(&leaving);
         } else {
             self.leaving = Some(leaving);
+        }
+    }
+
+    /// The group has gone on without waiting for partitions that are still drained: new ones were added to a topic, say.
+    pub(super) fn let_go_at_once(&mut self) {
+        if let Some(leaving) = self.leaving.take() {
+            self.forget(&leaving);
         }
     }
 
