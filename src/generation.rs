@@ -87,6 +87,7 @@ impl Draft {
             workers: self.settings.worker_count(),
             batch_size: self.settings.batch_size,
             ecs: ecs(self.settings.ecs_compatibility),
+            has_persisted_queue: queue.kind == QueueType::Persisted,
             dead_letters: DeadLettering {
                 is_on: self.settings.dead_letter_queue.enable,
                 failures: self.settings.dead_letter_queue.failures,

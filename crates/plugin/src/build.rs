@@ -24,6 +24,8 @@ pub struct PipelineInfo {
     pub batch_size: usize,
     /// `pipeline.ecs_compatibility`.
     pub ecs: Ecs,
+    /// `queue.type: persisted`.
+    pub has_persisted_queue: bool,
     /// `dead_letter_queue.*`
     pub dead_letters: DeadLettering,
     /// `path.data`.
@@ -39,6 +41,7 @@ impl Default for PipelineInfo {
             workers: 1,
             batch_size: 125,
             ecs: Ecs::default(),
+            has_persisted_queue: false,
             dead_letters: DeadLettering::default(),
             path_data: PathBuf::from("data"),
             host: "localhost".into(),

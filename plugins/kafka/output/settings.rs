@@ -75,6 +75,13 @@ pub(super) fn settings(
                 "`transactional_id` must not be empty, and `retries` has no meaning beside it",
             ));
         }
+        if cx.pipeline.has_persisted_queue {
+            return Err(cx.refuse_at(
+                id.span,
+                "`transactional_id` needs `queue.type: memory`: offsets are committed once events are in a persisted queue, and \
+                 not with the transaction",
+            ));
+        }
         if linger >= TRANSACTION_MS {
             let text = format!(
                 "`linger_ms` must be below {TRANSACTION_MS}, which is how long a transaction may last"

@@ -484,6 +484,13 @@ fn what_cannot_be_is_refused_at_the_option() {
 }
 
 #[test]
+fn a_transaction_needs_the_queue_in_memory() {
+    let harness = Harness::new(PLUGINS).pipeline(|pipeline| pipeline.has_persisted_queue = true);
+    let built = harness.build(PluginKind::Output, "kafka { topic_id => logs transactional_id => mine }");
+    assert!(built.err().unwrap_or_default().contains("needs `queue.type: memory`"));
+}
+
+#[test]
 fn all_options_reach_librdkafka() {
     let text = r#"kafka { topic_id => logs acks => all batch_size => 0 buffer_memory => 1000000
         compression_type => lz4 linger_ms => 100 max_request_size => 2000000 metadata_fetch_timeout_ms => 1000
