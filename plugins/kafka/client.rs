@@ -26,7 +26,7 @@ pub(crate) fn config(options: &ConnectionOptions, cx: &mut BuildContext<'_>) -> 
         DnsLookup::ResolveCanonicalBootstrapServersOnly => "resolve_canonical_bootstrap_servers_only",
     };
     config
-        .set("bootstrap.servers", &options.bootstrap_servers)
+        .set("bootstrap.servers", servers(&options.bootstrap_servers).map_err(|reason| cx.refuse(reason))?)
         .set("client.id", &options.client_id)
         .set("client.dns.lookup", lookup)
         .set("client.software.name", "ferrostash")
@@ -48,6 +48,29 @@ pub(crate) fn config(options: &ConnectionOptions, cx: &mut BuildContext<'_>) -> 
     Ok(config)
 }
 
+/// The servers of `bootstrap_servers`; what stands before a `://` is passed over, as Java's client does.
+fn servers(text: &str) -> Result<String, String> {
+    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let servers = names.map(|name| {
+        let server = name.split_once("://").map_or(name, |(_, server)| server);
+        let (host, port) = match server.rsplit_once(':') {
+            Some((host, port)) if !host.contains(':') || host.ends_with(']') => (host, Some(port)),
+            _ => (server, None),
+        };
+        let is_host = |c: char| c.is_ascii_alphanumeric() || "-%._:[]".contains(c);
+        let is_port = |port: &str| port.parse::<u16>().is_ok_and(|port| port > 0);
+        match !host.is_empty() && host.chars().all(is_host) && port.is_none_or(is_port) {
+            true => Ok(server),
+            false => Err(format!("Invalid url in `bootstrap_servers`: {name}")),
+        }
+    });
+    let servers = servers.collect::<Result<Vec<_>, _>>()?;
+    if servers.is_empty() {
+        return Err("`bootstrap_servers` names no server".to_owned());
+    }
+    Ok(servers.join(","))
+}
+
 /// Java's -1 is librdkafka's 0.
 fn buffer_size(bytes: i64) -> String {
     bytes.max(0).to_string()
@@ -63,5 +86,30 @@ pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
         RDKafkaLogLevel::Warning => tracing::warn!(facility, limited = true, "librdkafka: {message}"),
         RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => tracing::info!(facility, "librdkafka: {message}"),
         RDKafkaLogLevel::Debug => tracing::debug!(facility, "librdkafka: {message}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_with_or_without_a_protocol() {
+        for (text, expected) in [
+            ("kafka:9092", "kafka:9092"),
+            (" a:1 ,, SASL_SSL://b.example:2,", "a:1,b.example:2"),
+            ("[::1]:9092,10.0.0.1", "[::1]:9092,10.0.0.1"),
+        ] {
+            assert_eq!(servers(text).as_deref(), Ok(expected));
+        }
+        for (text, reason) in [
+            ("kafka:99999", "Invalid url in `bootstrap_servers`: kafka:99999"),
+            ("a:1,b:x", "Invalid url in `bootstrap_servers`: b:x"),
+            ("http://", "Invalid url in `bootstrap_servers`: http://"),
+            ("a b:1", "Invalid url in `bootstrap_servers`: a b:1"),
+            (" , ", "`bootstrap_servers` names no server"),
+        ] {
+            assert_eq!(servers(text), Err(reason.to_owned()));
+        }
     }
 }

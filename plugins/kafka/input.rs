@@ -47,7 +47,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::client::security::{Login, secure};
 use context::MemberContext;
 use deserializer::Deserializer;
-use member::{Counts, Equipment, Handed, Member};
+use member::{Counts, Equipment, Handed, Member, Unpushed};
 use options::{Decoration, KafkaInputOptions};
 use records::{Detail, Reading, Schemas, Stateful};
 use schema_registry::SchemaRegistry;
@@ -60,9 +60,6 @@ const CHUNKS_HANDED_MAX: usize = 2;
 /// How soon a registry that does not answer is asked again, at first and in the end.
 const REGISTRY_AGAIN: Duration = Duration::from_millis(200);
 const REGISTRY_AGAIN_MAX: Duration = Duration::from_secs(10);
-/// After how much silence a codec that joins messages gives what it keeps, unless it says so itself: its messages can't be committed
-/// before.
-const IDLE_FLUSH: Duration = Duration::from_secs(1);
 /// How long a member may take to leave its group.
 const GOODBYE_MAX: Duration = Duration::from_secs(2);
 /// Chunks of which a codec that joins messages may keep a part.
@@ -221,8 +218,11 @@ impl Kafka {
             let _ = ended.send(Member::new(member).and_then(Member::run));
         });
         spawned.map_err(|error| format!("no thread for a consumer: {error}"))?;
-        let mut way =
-            Way { cx, commits_early: self.options.enable_auto_commit == Some(true), kept: Vec::new() };
+        let mut way = Way {
+            cx,
+            commits_early: self.options.enable_auto_commit == Some(true),
+            kept: Unpushed::default(),
+        };
         let pushed = way.push_all(&mut handed, &reading).await;
         // The member notices that nobody takes anything.
         drop(handed);
@@ -248,7 +248,7 @@ struct Way<'a> {
     /// Offsets may be committed once events are in the queue.
     commits_early: bool,
     /// Acks of chunks of which a codec that joins messages keeps a part.
-    kept: Vec<Ack>,
+    kept: Unpushed,
 }
 
 impl Way<'_> {
@@ -257,40 +257,37 @@ impl Way<'_> {
         handed: &mut mpsc::Receiver<Handed>,
         reading: &Reading,
     ) -> Result<(), QueueClosed> {
-        let idle = reading.stateful.as_ref().and_then(Stateful::idle_flush).unwrap_or(IDLE_FLUSH);
+        let idle = reading.stateful.as_ref().and_then(Stateful::idle_flush);
         loop {
-            let next = match self.kept.is_empty() {
-                true => handed.recv().await,
-                false => {
-                    // The member waits for these acks before it ends.
-                    let is_stopping = self.cx.shutdown.is_stopping();
-                    let wait = if is_stopping { idle.min(IDLE_FLUSH) } else { idle };
-                    tokio::select! {
-                        biased;
-                        next = handed.recv() => next,
-                        () = self.cx.shutdown.stopping(), if !is_stopping => continue,
-                        () = tokio::time::sleep(wait) => {
-                            self.flush(reading).await?;
-                            continue;
-                        }
+            let next = match idle.filter(|_| !self.kept.0.is_empty()) {
+                None => handed.recv().await,
+                Some(idle) => match tokio::time::timeout(idle, handed.recv()).await {
+                    Ok(next) => next,
+                    Err(_) => {
+                        self.flush(reading).await?;
+                        continue;
                     }
-                }
+                },
             };
             let Some(next) = next else {
                 return self.flush(reading).await;
             };
+            if next.is_end() {
+                self.flush(reading).await?;
+                continue;
+            }
             // Without their schemas they are given up when the input is stopped; what went before them is still waited for.
             let Some(schemas) = self.schemas(next.needed(), reading).await else { continue };
             let Some((values, acks)) = next.take() else { continue };
             let lines = values.lines;
             let _ = values.schemas.set(schemas);
             match &reading.stateful {
-                Some(stateful) => self.push_joined(lines, acks, stateful).await?,
+                Some(stateful) => self.push_joined(lines, acks, stateful, reading).await?,
                 None if self.commits_early => {
                     // Given up with `self`, should the push never end.
-                    self.kept = acks;
+                    self.kept.0 = acks;
                     self.cx.push_lines(lines, None).await?;
-                    self.kept.clear();
+                    self.kept.0.clear();
                 }
                 None => self.cx.push_lines(lines, acks).await?,
             }
@@ -331,44 +328,48 @@ impl Way<'_> {
         lines: RawLines,
         acks: Vec<Ack>,
         stateful: &Stateful,
+        reading: &Reading,
     ) -> Result<(), QueueClosed> {
         let mut events = Vec::new();
         lines.make_events(&mut events);
-        self.kept.extend(acks);
-        if self.kept.len() > CHUNKS_KEPT_MAX {
-            stateful.flush(&mut events);
+        if self.kept.0.len() + acks.len() > CHUNKS_KEPT_MAX {
+            stateful.flush(&mut events, &reading.group);
         }
-        self.push_made(events, stateful).await
+        let mut done = match events.is_empty() {
+            true => Vec::new(),
+            // What the codec keeps now has begun behind these events: in this chunk.
+            false => std::mem::take(&mut self.kept.0),
+        };
+        match stateful.keeps_something() {
+            true => {
+                done.extend(acks.iter().filter(|_| !events.is_empty()).cloned());
+                self.kept.0.extend(acks);
+            }
+            false => done.extend(std::mem::take(&mut self.kept.0).into_iter().chain(acks)),
+        }
+        self.push_made(events, done).await
     }
 
+    /// Ends the event that the codec has begun.
     async fn flush(&mut self, reading: &Reading) -> Result<(), QueueClosed> {
         let Some(stateful) = &reading.stateful else { return Ok(()) };
         let mut events: Vec<Event> = Vec::new();
-        stateful.flush(&mut events);
-        self.push_made(events, stateful).await
+        stateful.flush(&mut events, &reading.group);
+        let done = std::mem::take(&mut self.kept.0);
+        self.push_made(events, done).await
     }
 
-    async fn push_made(&mut self, events: Vec<Event>, stateful: &Stateful) -> Result<(), QueueClosed> {
-        let keeps_something = stateful.keeps_something();
-        if self.commits_early {
-            self.cx.push_chunk(Chunk::new(events, Vec::new())).await?;
-            if !keeps_something {
-                self.kept.clear();
-            }
+    async fn push_made(&mut self, events: Vec<Event>, acks: Vec<Ack>) -> Result<(), QueueClosed> {
+        if events.is_empty() && acks.is_empty() {
             return Ok(());
         }
-        let acks = match keeps_something {
-            // The rest of the last event may be anybody's.
-            true => self.kept.clone(),
-            false => std::mem::take(&mut self.kept),
-        };
-        self.cx.push_chunk(Chunk::new(events, acks)).await
-    }
-}
-
-impl Drop for Way<'_> {
-    fn drop(&mut self) {
-        self.kept.iter().for_each(Ack::abandon);
+        if !self.commits_early {
+            return self.cx.push_chunk(Chunk::new(events, acks)).await;
+        }
+        let mut acks = Unpushed(acks);
+        self.cx.push_chunk(Chunk::new(events, Vec::new())).await?;
+        acks.0.clear();
+        Ok(())
     }
 }
 

@@ -6,11 +6,12 @@ use ferrostash_plugin::testing::Harness;
 use crate::PLUGINS;
 
 /// Options that bound each other, and with what beside them both ends of their range can be.
-const TOGETHER: [(&str, &str); 4] = [
+const TOGETHER: [(&str, &str); 5] = [
     ("reconnect_backoff_ms", "reconnect_backoff_max_ms => 3600000"),
     ("reconnect_backoff_max_ms", "reconnect_backoff_ms => 0"),
-    ("session_timeout_ms", "max_poll_interval_ms => 3600000"),
-    ("max_poll_interval_ms", "session_timeout_ms => 1"),
+    ("heartbeat_interval_ms", "session_timeout_ms => 3600000 max_poll_interval_ms => 3600000"),
+    ("session_timeout_ms", "heartbeat_interval_ms => 1 max_poll_interval_ms => 3600000"),
+    ("max_poll_interval_ms", "session_timeout_ms => 2 heartbeat_interval_ms => 1"),
 ];
 
 /// librdkafka takes the least and the greatest of each number that has a range; `others` are options beside it.

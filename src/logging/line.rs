@@ -48,6 +48,8 @@ impl Fields {
                 self.message = id(value);
             }
             "fatal" | "limited" => {}
+            // Where a library that uses `log` was built says nothing to anybody.
+            "log.target" | "log.module_path" | "log.file" | "log.line" => {}
             name => self.params.push((name, value)),
         }
     }

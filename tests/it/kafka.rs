@@ -147,17 +147,27 @@ fn poison_goes_to_the_dead_letters_and_the_partition_goes_on() {
 }
 
 #[test]
-fn a_stop_commits_the_event_of_several_lines_that_was_still_open() {
+fn an_event_of_several_lines_is_committed_when_the_next_one_begins_or_at_the_stop() {
     let tier = Tier::new(1);
-    tier.kafka.send("t", 0, ["one", " more"]);
-    let lines = r#"codec => multiline { pattern => "^\s" what => previous auto_flush_interval => 60 }"#;
-    let config = tier.input("").replace("codec => json", lines) + &tier.to_elasticsearch("");
-    let mut process = tier.start("one", &config);
+    let lines = r#"codec => multiline { pattern => "^\s" what => previous }"#;
+    let input = tier.input("max_poll_records => 1 decorate_events => basic").replace("codec => json", lines);
+    let offset = r#"filter { mutate { add_field => { "offset" => "%{[@metadata][kafka][offset]}" } } }"#;
+    let mut process = tier.start("one", &(input + offset + &tier.to_elasticsearch("")));
+    tier.kafka.send("t", 0, ["one"]);
     process.wait_for("Pipeline started");
-    until("all is read", || pipeline(&mut process)["plugins"]["inputs"][0]["partitions"][0]["position"] == 2);
+    until("the first line is read", || {
+        pipeline(&mut process)["plugins"]["inputs"][0]["partitions"][0]["position"] == 1
+    });
+    // Longer than other codecs wait for the end of a line.
+    std::thread::sleep(Duration::from_millis(1500));
+    tier.kafka.send("t", 0, [" more", "two"]);
+    until("what is complete is committed", || tier.committed() == [2]);
     process.stop();
-    assert_eq!(tier.elasticsearch.state().documents.messages(), ["one\n more"]);
-    assert_eq!(tier.committed(), [2]);
+    assert_eq!(tier.committed(), [3]);
+    let documents = tier.elasticsearch.documents();
+    let shown: Vec<_> =
+        documents.iter().map(|stored| (&stored.source["message"], &stored.source["offset"])).collect();
+    assert_eq!(shown, [(&"one\n more".into(), &"2".into()), (&"two".into(), &"3".into())]);
 }
 
 #[test]

@@ -46,27 +46,40 @@ const SETTLE_EVERY: Duration = Duration::from_millis(20);
 /// How often the numbers of partitions are shown.
 const SHOW_EVERY: Duration = Duration::from_secs(1);
 
-/// Messages on their way to the pipeline's queue. Dropped on the way they count as given up.
+/// Messages on their way to the pipeline's queue.
 pub(crate) struct Handed {
     values: Option<Values>,
-    acks: Vec<Ack>,
+    acks: Unpushed,
+}
+
+/// Acks of what is not in the queue yet: dropped they count as given up.
+#[derive(Default)]
+pub(crate) struct Unpushed(pub(crate) Vec<Ack>);
+
+impl Drop for Unpushed {
+    fn drop(&mut self) {
+        self.0.iter().for_each(Ack::abandon);
+    }
 }
 
 impl Handed {
+    /// Says that nothing comes that goes on with what was handed over before.
+    fn end() -> Handed {
+        Handed { values: None, acks: Unpushed::default() }
+    }
+
+    pub(crate) fn is_end(&self) -> bool {
+        self.values.is_none()
+    }
+
     /// The messages, with the acks that hear of them.
     pub(crate) fn take(mut self) -> Option<(Values, Vec<Ack>)> {
-        Some((self.values.take()?, std::mem::take(&mut self.acks)))
+        Some((self.values.take()?, std::mem::take(&mut self.acks.0)))
     }
 
     /// The schemas that its values are written by.
     pub(crate) fn needed(&self) -> &[u32] {
         self.values.as_ref().map_or(&[], |values| &values.needed)
-    }
-}
-
-impl Drop for Handed {
-    fn drop(&mut self) {
-        self.acks.iter().for_each(Ack::abandon);
     }
 }
 
@@ -257,7 +270,7 @@ impl Member {
         if is_full {
             self.pause_and_resume();
         }
-        let handed = Handed { values: Some(self.records.take(&self.with.reading)), acks };
+        let handed = Handed { values: Some(self.records.take(&self.with.reading)), acks: Unpushed(acks) };
         match self.with.sender.try_send(handed) {
             Ok(()) => self.is_stalled = false,
             Err(mpsc::error::TrySendError::Full(handed) | mpsc::error::TrySendError::Closed(handed)) => {
@@ -305,6 +318,12 @@ impl Member {
         self.pause_and_resume();
         // Nothing comes while all is paused.
         self.poll_without_messages(Duration::ZERO);
+    }
+
+    /// Has events ended of which messages could still come: nobody waits for them. Says whether that will be done.
+    fn end_events(&self) -> bool {
+        let joins = self.with.reading.stateful.is_some();
+        !joins || self.waiting.is_none() && self.with.sender.try_send(Handed::end()).is_ok()
     }
 
     fn poll_without_messages(&mut self, wait: Duration) {
@@ -483,10 +502,12 @@ impl Member {
         self.taken.clear();
         self.is_stalled = true;
         self.pause_and_resume();
+        let mut is_ended = false;
         while Instant::now() < deadline && !self.with.sender.is_closed() {
             if self.waiting.is_some() {
                 self.wait_for_room();
             }
+            is_ended = is_ended || self.end_events();
             self.is_stalled = true;
             self.poll_without_messages(LOOK_EVERY_LEAVING);
             self.look_after();

@@ -89,7 +89,7 @@ pub(crate) struct KafkaInputOptions {
     #[option(range = 0..=100_000_000)]
     pub(crate) fetch_min_bytes: Option<u64>,
     /// Milliseconds between signs of life to the group's coordinator.
-    #[option(default = 3000, range = 1..=3_600_000)]
+    #[option(default = 3000, range = 1..=3_599_999)]
     pub(crate) heartbeat_interval_ms: u64,
     /// Whether events of transactions that are not committed are read.
     #[option(default = "read_uncommitted")]
@@ -106,7 +106,7 @@ pub(crate) struct KafkaInputOptions {
     pub(crate) max_partition_fetch_bytes: u64,
     /// Milliseconds without a sign of the reading thread after which the group gives its partitions to others. Slow outputs never
     /// lead to that.
-    #[option(default = 300000, range = 1..=86_400_000)]
+    #[option(default = 300000, range = 2..=86_400_000)]
     pub(crate) max_poll_interval_ms: u64,
     /// Most events that are handed on at a time.
     #[option(default = 500, range = 1..=INT_MAX)]
@@ -115,7 +115,7 @@ pub(crate) struct KafkaInputOptions {
     #[option(default = 100)]
     pub(crate) poll_timeout_ms: u64,
     /// Milliseconds without a sign of life after which the group gives a member's partitions to others.
-    #[option(default = 10000, range = 1..=3_600_000)]
+    #[option(default = 10000, range = 2..=3_600_000)]
     pub(crate) session_timeout_ms: u64,
 }
 

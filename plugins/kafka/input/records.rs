@@ -50,28 +50,52 @@ pub(crate) struct Reading {
 
 /// A codec that makes events of several messages.
 #[derive(Clone)]
-pub(crate) struct Stateful(Arc<Mutex<Box<dyn Codec>>>);
+pub(crate) struct Stateful(Arc<Mutex<Joining>>);
+
+pub(crate) struct Joining {
+    codec: Box<dyn Codec>,
+    last: Option<Last>,
+}
+
+/// The last message that the codec was given.
+struct Last {
+    place: Place,
+    offset: i64,
+    detail: Option<Box<Details>>,
+}
 
 impl Stateful {
     pub(crate) fn new(codec: Box<dyn Codec>) -> Stateful {
-        Stateful(Arc::new(Mutex::new(codec)))
+        Stateful(Arc::new(Mutex::new(Joining { codec, last: None })))
     }
 
-    fn codec(&self) -> MutexGuard<'_, Box<dyn Codec>> {
+    fn joining(&self) -> MutexGuard<'_, Joining> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn idle_flush(&self) -> Option<Duration> {
-        self.codec().idle_flush()
+        self.joining().codec.idle_flush()
     }
 
     /// Whether something of what it was given is still to come.
     pub(crate) fn keeps_something(&self) -> bool {
-        self.codec().pending_bytes() > 0
+        self.joining().codec.pending_bytes() > 0
     }
 
-    pub(crate) fn flush(&self, events: &mut Vec<Event>) {
-        self.codec().flush(&mut |event| events.push(event));
+    /// Ends the event that is still open. Events are told the message with which they were found to be complete, which is the one
+    /// behind their own: so is this one.
+    pub(crate) fn flush(&self, events: &mut Vec<Event>, group: &str) {
+        let Joining { codec, last } = &mut *self.joining();
+        codec.flush(&mut |mut event| {
+            if let Some(Last { place, offset, detail }) = last {
+                let next = *offset + 1;
+                event.set_origin(place.source.map(|source| Origin::new(source, next as u64, b"")));
+                if let Some(details) = detail {
+                    details.decorate(&mut event, place, next, group);
+                }
+            }
+            events.push(event);
+        });
     }
 }
 
@@ -118,6 +142,7 @@ pub(crate) struct Values {
 }
 
 /// For `decorate_events`.
+#[derive(Clone)]
 struct Details {
     key: Option<String>,
     timestamp: Option<i64>,
@@ -249,10 +274,16 @@ impl LineMaker for RecordMaker {
         let is_plain = |about: &About| about.failure.is_none() && about.schema.is_none();
         let are_plain = about.iter().take(lines.iter().count()).all(is_plain);
         if let Some(stateful) = &self.reading.stateful {
-            let mut codec = stateful.codec();
+            let mut joining = stateful.joining();
             for (number, (value, about)) in lines.iter().zip(about).enumerate() {
                 let mut take = |event| sink(number, finisher.finish(event, number, value, about));
-                self.decode(&mut **codec, value, about, now, &mut take);
+                self.decode(&mut *joining.codec, value, about, now, &mut take);
+            }
+            let last = about.get(..lines.iter().count()).unwrap_or(about).last();
+            if let Some((place, about)) = last.and_then(|about| Some((self.places.get(about.place)?, about)))
+            {
+                let (place, detail) = (place.clone(), about.detail.clone());
+                joining.last = Some(Last { place, offset: about.offset, detail });
             }
             return;
         }

@@ -149,6 +149,9 @@ pub(crate) fn consumer_config(
     options: &KafkaInputOptions,
     cx: &mut BuildContext<'_>,
 ) -> BuildResult<ClientConfig> {
+    if options.group_id.is_empty() {
+        return Err(cx.refuse("`group_id` must not be empty"));
+    }
     let mut config = client::config(&options.connection, cx)?;
     let isolation = match options.isolation_level {
         IsolationLevel::ReadCommitted => "read_committed",
@@ -176,6 +179,11 @@ pub(crate) fn consumer_config(
     }
     match options.group_protocol {
         GroupProtocol::Classic => {
+            if options.heartbeat_interval_ms >= options.session_timeout_ms {
+                return Err(cx.refuse(
+                    "`heartbeat_interval_ms` must be less than `session_timeout_ms`, a third of it or less",
+                ));
+            }
             config
                 .set("group.protocol", "classic")
                 .set("session.timeout.ms", options.session_timeout_ms.to_string())

@@ -476,6 +476,13 @@ fn options_that_cannot_be() {
         ("topics_pattern => '('", "`topics_pattern` is no regular expression"),
         ("consumer_threads => 0", "`consumer_threads` of input `kafka` is out of range"),
         ("metadata_max_age_ms => 86400001", "must be from 1 to 86400000"),
+        (
+            "heartbeat_interval_ms => 6000 session_timeout_ms => 6000",
+            "`heartbeat_interval_ms` must be less than",
+        ),
+        ("group_id => ''", "`group_id` must not be empty"),
+        ("topics => 'a,b'", "\"a,b\" is no name of a topic"),
+        ("bootstrap_servers => 'kafka:99999'", "Invalid url in `bootstrap_servers`: kafka:99999"),
         ("max_poll_interval_ms => 5000", "`max_poll_interval_ms` is less than `session_timeout_ms`"),
     ] {
         let refused = refusal(text);

@@ -37,6 +37,11 @@ impl Topics {
             if options.topics.is_empty() || options.topics.iter().any(String::is_empty) {
                 return Err(cx.refuse("`topics` names no topic"));
             }
+            if let Some(topic) = options.topics.iter().find(|topic| !is_name(topic)) {
+                return Err(cx.refuse(format!(
+                    "\"{topic}\" is no name of a topic: up to 249 of the characters a-z, A-Z, 0-9, `.`, `_` and `-`"
+                )));
+            }
             return Ok(Topics::List(options.topics.clone()));
         };
         // Java's client wants the whole name to fit.
@@ -49,6 +54,12 @@ impl Topics {
         let again_after = Duration::from_millis(options.connection.metadata_max_age_ms);
         Ok(Topics::Pattern { pattern: regex, with_internal, again_after })
     }
+}
+
+/// Whether a topic can have this name.
+fn is_name(text: &str) -> bool {
+    let is_legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    text.len() <= 249 && text != "." && text != ".." && text.chars().all(is_legal)
 }
 
 /// What a member knows of its topics.

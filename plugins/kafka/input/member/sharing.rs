@@ -21,6 +21,8 @@ pub(super) struct Leaving {
     pub(super) partitions: TopicPartitionList,
     /// Until when they are drained, and then until when their commit may take.
     until: Instant,
+    /// Events that could still go on are to be ended.
+    is_ended: bool,
     is_drained: bool,
 }
 
@@ -70,7 +72,7 @@ impl Member {
         self.pause_and_resume();
         let drain =
             if are_lost { Duration::ZERO } else { DRAIN_MAX.min(self.with.settings.max_poll_interval / 2) };
-        let leaving = Leaving { partitions, until: now + drain, is_drained: are_lost };
+        let leaving = Leaving { partitions, until: now + drain, is_ended: false, is_drained: are_lost };
         if are_lost {
             self.forget(&leaving);
         } else {
@@ -93,7 +95,11 @@ impl Member {
         let of = |element: &(String, i32)| self.partitions.find(&element.0, element.1);
         if !leaving.is_drained {
             let in_flight: usize = names.iter().filter_map(of).map(Partition::in_flight).sum();
-            if in_flight > 0 && now < leaving.until {
+            if in_flight > 0 && now < until {
+                let is_ended = leaving.is_ended || self.end_events();
+                if let Some(leaving) = &mut self.leaving {
+                    leaving.is_ended = is_ended;
+                }
                 return;
             }
             if in_flight > 0 {
