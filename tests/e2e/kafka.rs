@@ -336,6 +336,39 @@ fn the_lag_grows_while_an_output_is_away() {
     member.stop().unwrap();
 }
 
+/// As Java's client, which asks for a missing topic until it is there; and then nothing of it is passed over.
+#[test]
+#[ignore = "needs java and maven: cargo test --test e2e -- --ignored"]
+fn a_topic_that_is_missing_is_created_and_read_from_its_first_message() {
+    let turn = Turn::take();
+    let kafka = turn.kafka();
+    kafka.create_topic("there", 2).unwrap();
+    let pipeline = format!(
+        r#"
+        input {{ kafka {{
+            bootstrap_servers => "{}" topics => ["there", "later"] group_id => "early" codec => "json"
+        }} }}
+        output {{ sink {{}} }}"#,
+        kafka.address().unwrap()
+    );
+    let plan = Plan {
+        program: PathBuf::from(env!("CARGO_BIN_EXE_ferrostash")),
+        arguments: vec!["-e".to_owned(), pipeline],
+        environment: Vec::new(),
+    };
+    let mut member = Member::start(&plan, "early").unwrap();
+    member.wait_until_up().unwrap();
+    ferrostash_tier::wait("the topic", REST_TIME_MAX, || Ok(kafka.leader("later", 0).ok())).unwrap();
+    let producer = Producer::start(kafka, "later", Pace::of(RATE)).unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    let produced = producer.finish().unwrap().events;
+    ferrostash_tier::wait("all", REST_TIME_MAX, || {
+        Ok(member.events_out().ok().filter(|events| *events == produced))
+    })
+    .unwrap_or_else(|error| panic!("{error:#}\n{}", member.said()));
+    member.stop().unwrap();
+}
+
 /// conf/kafka-tier.conf with a real Elasticsearch, as `cargo xtask tier` and docker-compose.yml run it.
 #[test]
 #[ignore = "needs java and maven: cargo test --test e2e -- --ignored"]
