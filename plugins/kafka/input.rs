@@ -63,7 +63,7 @@ const REGISTRY_AGAIN_MAX: Duration = Duration::from_secs(10);
 /// How long a member may take to leave its group.
 const GOODBYE_MAX: Duration = Duration::from_secs(2);
 /// Chunks of which a codec that joins messages may keep a part.
-const CHUNKS_KEPT_MAX: usize = 256;
+const CHUNKS_KEPT_MAX: usize = 128;
 
 struct Kafka {
     options: KafkaInputOptions,
@@ -335,17 +335,13 @@ impl Way<'_> {
         if self.kept.0.len() + acks.len() > CHUNKS_KEPT_MAX {
             stateful.flush(&mut events, &reading.group);
         }
-        let mut done = match events.is_empty() {
-            true => Vec::new(),
-            // What the codec keeps now has begun behind these events: in this chunk.
-            false => std::mem::take(&mut self.kept.0),
-        };
+        // Reading must begin again where an event does.
+        let mut done = if stateful.began_anew() { std::mem::take(&mut self.kept.0) } else { Vec::new() };
+        self.kept.0.extend(acks);
         match stateful.keeps_something() {
-            true => {
-                done.extend(acks.iter().filter(|_| !events.is_empty()).cloned());
-                self.kept.0.extend(acks);
-            }
-            false => done.extend(std::mem::take(&mut self.kept.0).into_iter().chain(acks)),
+            true if events.is_empty() => {}
+            true => done.extend(self.kept.0.iter().cloned()),
+            false => done.append(&mut self.kept.0),
         }
         self.push_made(events, done).await
     }

@@ -17,6 +17,8 @@ pub(crate) struct Link {
     consumer: Weak<BaseConsumer<MemberContext>>,
     /// Whether offsets of transactions that are not decided are waited for.
     pub(crate) reads_committed: bool,
+    /// Whether events are made of several messages, so that there is hardly ever a moment in which none is open.
+    pub(crate) joins_messages: bool,
     state: Mutex<State>,
 }
 
@@ -103,8 +105,13 @@ pub(crate) struct Calm {
 }
 
 impl Link {
-    pub(crate) fn new(consumer: &Arc<BaseConsumer<MemberContext>>, reads_committed: bool) -> Arc<Link> {
-        Arc::new(Link { consumer: Arc::downgrade(consumer), reads_committed, state: Mutex::default() })
+    pub(crate) fn new(
+        consumer: &Arc<BaseConsumer<MemberContext>>,
+        reads_committed: bool,
+        joins_messages: bool,
+    ) -> Arc<Link> {
+        let (consumer, state) = (Arc::downgrade(consumer), Mutex::default());
+        Arc::new(Link { consumer, reads_committed, joins_messages, state })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -160,14 +160,18 @@ fn an_event_of_several_lines_is_committed_when_the_next_one_begins_or_at_the_sto
     });
     // Longer than other codecs wait for the end of a line.
     std::thread::sleep(Duration::from_millis(1500));
-    tier.kafka.send("t", 0, [" more", "two"]);
+    tier.kafka.send("t", 0, [" more", "two", " rest"]);
     until("what is complete is committed", || tier.committed() == [2]);
+    until("all is read", || pipeline(&mut process)["plugins"]["inputs"][0]["partitions"][0]["position"] == 4);
+    // Reading would begin within an event.
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(tier.committed(), [2]);
     process.stop();
-    assert_eq!(tier.committed(), [3]);
+    assert_eq!(tier.committed(), [4]);
     let documents = tier.elasticsearch.documents();
     let shown: Vec<_> =
         documents.iter().map(|stored| (&stored.source["message"], &stored.source["offset"])).collect();
-    assert_eq!(shown, [(&"one\n more".into(), &"2".into()), (&"two".into(), &"3".into())]);
+    assert_eq!(shown, [(&"one\n more".into(), &"2".into()), (&"two\n rest".into(), &"4".into())]);
 }
 
 #[test]

@@ -117,6 +117,8 @@ pub(crate) struct Member {
     /// What the pipeline has no room for yet, and since when.
     waiting: Option<(Handed, Instant)>,
     is_stalled: bool,
+    /// Events that could still go on are to be ended, and nothing was handed over since.
+    has_ended: bool,
     /// Since when a transaction wants calm.
     held_since: Option<Instant>,
     lookout: Lookout,
@@ -147,7 +149,7 @@ impl Member {
     pub(crate) fn new(with: Equipment) -> Result<Member, String> {
         let now = Instant::now();
         Ok(Member {
-            link: Link::new(&with.consumer, with.settings.reads_committed),
+            link: Link::new(&with.consumer, with.settings.reads_committed, with.reading.stateful.is_some()),
             committer: Committer::new(Arc::clone(&with.consumer))?,
             ends: Ends::new(&with.consumer)?,
             records: Records::new(with.settings.delimiter.clone(), with.buffers.clone()),
@@ -156,6 +158,7 @@ impl Member {
             taken: Vec::new(),
             waiting: None,
             is_stalled: false,
+            has_ended: false,
             held_since: None,
             lookout: Lookout::default(),
             leaving: None,
@@ -251,7 +254,7 @@ impl Member {
         })) else {
             return self.wait_for_calm();
         };
-        self.held_since = None;
+        (self.held_since, self.has_ended) = (None, false);
         let (mut acks, mut is_full) = (Vec::with_capacity(self.taken.len()), false);
         for (Taken { slot, first, next, .. }, note) in self.taken.drain(..).zip(notes) {
             let Some(partition) = self.partitions.get_mut(slot) else { continue };
@@ -349,6 +352,10 @@ impl Member {
         if self.leaving.is_some() || now.duration_since(self.times.settled) >= SETTLE_EVERY {
             self.times.settled = now;
             self.settle(now);
+            // What belongs to an earlier reading is not to be joined with the next one.
+            if !self.has_ended && self.partitions.iter().any(Partition::is_resting) {
+                self.has_ended = self.end_events();
+            }
             self.give_back_what_is_drained(now);
         }
         if now.duration_since(self.times.committed) >= self.with.settings.commit_every {

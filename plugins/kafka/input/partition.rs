@@ -79,6 +79,11 @@ impl Partition {
         !self.is_leaving && self.rewind_at.is_none()
     }
 
+    /// Whether it waits to be read again.
+    pub(crate) fn is_resting(&self) -> bool {
+        self.rewind_at.is_some()
+    }
+
     /// Whether it has as many chunks in flight as it may; once paused, until half of them are settled.
     pub(crate) fn is_full(&self) -> bool {
         let max = if self.is_paused { CHUNKS_IN_FLIGHT_MAX / 2 } else { CHUNKS_IN_FLIGHT_MAX };

@@ -55,6 +55,8 @@ pub(crate) struct Stateful(Arc<Mutex<Joining>>);
 pub(crate) struct Joining {
     codec: Box<dyn Codec>,
     last: Option<Last>,
+    /// No event was open before the messages that it was given last.
+    began_anew: bool,
 }
 
 /// The last message that the codec was given.
@@ -66,7 +68,7 @@ struct Last {
 
 impl Stateful {
     pub(crate) fn new(codec: Box<dyn Codec>) -> Stateful {
-        Stateful(Arc::new(Mutex::new(Joining { codec, last: None })))
+        Stateful(Arc::new(Mutex::new(Joining { codec, last: None, began_anew: true })))
     }
 
     fn joining(&self) -> MutexGuard<'_, Joining> {
@@ -82,10 +84,15 @@ impl Stateful {
         self.joining().codec.pending_bytes() > 0
     }
 
+    /// Whether no event goes on from earlier messages into those that it was given last: reading may begin there again.
+    pub(crate) fn began_anew(&self) -> bool {
+        self.joining().began_anew
+    }
+
     /// Ends the event that is still open. Events are told the message with which they were found to be complete, which is the one
     /// behind their own: so is this one.
     pub(crate) fn flush(&self, events: &mut Vec<Event>, group: &str) {
-        let Joining { codec, last } = &mut *self.joining();
+        let Joining { codec, last, .. } = &mut *self.joining();
         codec.flush(&mut |mut event| {
             if let Some(Last { place, offset, detail }) = last {
                 let next = *offset + 1;
@@ -275,9 +282,17 @@ impl LineMaker for RecordMaker {
         let are_plain = about.iter().take(lines.iter().count()).all(is_plain);
         if let Some(stateful) = &self.reading.stateful {
             let mut joining = stateful.joining();
+            joining.began_anew = joining.codec.pending_bytes() == 0;
             for (number, (value, about)) in lines.iter().zip(about).enumerate() {
-                let mut take = |event| sink(number, finisher.finish(event, number, value, about));
-                self.decode(&mut *joining.codec, value, about, now, &mut take);
+                let mut events = 0;
+                let mut take = |event| {
+                    events += 1;
+                    sink(number, finisher.finish(event, number, value, about));
+                };
+                let is_read = self.decode(&mut *joining.codec, value, about, now, &mut take);
+                // One line that has ended an event, and is kept itself, is the first of the next one.
+                let is_first = is_read && events > 0 && joining.codec.pending_bytes() > 0;
+                joining.began_anew |= number == 0 && is_first && !value.contains(&b'\n');
             }
             let last = about.get(..lines.iter().count()).unwrap_or(about).last();
             if let Some((place, about)) = last.and_then(|about| Some((self.places.get(about.place)?, about)))
@@ -308,7 +323,7 @@ impl LineMaker for RecordMaker {
 }
 
 impl RecordMaker {
-    /// Gives the codec one message, or makes an event that keeps what can't be read.
+    /// Gives the codec one message, or makes an event that keeps what can't be read. Says which of them.
     fn decode(
         &self,
         codec: &mut dyn Codec,
@@ -316,14 +331,17 @@ impl RecordMaker {
         about: &About,
         now: Timestamp,
         sink: &mut dyn FnMut(Event),
-    ) {
+    ) -> bool {
         let read = match (&about.failure, about.schema) {
             (Some(reason), _) => Err(reason.clone()),
             (None, None) => Ok(Cow::Borrowed(value)),
             (None, Some(number)) => self.json_of(value, number).map(Cow::Owned),
         };
         match read {
-            Ok(text) => codec.decode(&text, sink),
+            Ok(text) => {
+                codec.decode(&text, sink);
+                true
+            }
             Err(reason) => {
                 let place = self.places.get(about.place);
                 tracing::warn!(
@@ -342,6 +360,7 @@ impl RecordMaker {
                 let mut event = Event::from_message(&kept, now);
                 self.reading.failures.fail(&mut event, FAILURE_TAG, reason);
                 sink(event);
+                false
             }
         }
     }

@@ -77,6 +77,9 @@ impl Settings {
                 Offset::Offset(offset) => drop(begun.insert(key, Beginning::Committed(offset))),
                 Offset::Invalid => {
                     let Ok((first, end)) = consumer.fetch_watermarks(topic, partition, left()) else {
+                        if self.reset == Reset::Latest && lookout.has_appeared(topic) {
+                            let _ = assigned.set_partition_offset(topic, partition, Offset::Beginning);
+                        }
                         continue;
                     };
                     let beginning = match self.reset {

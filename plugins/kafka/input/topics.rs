@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use ferrostash_plugin::{BuildContext, BuildResult};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaResult;
+use rdkafka::metadata::MetadataTopic;
 use rdkafka::types::RDKafkaRespErr::{
     RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE as LEADER_NOT_AVAILABLE,
     RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART as UNKNOWN_TOPIC,
@@ -17,10 +18,13 @@ use super::options::KafkaInputOptions;
 
 /// How long the brokers may take to name all topics.
 const ALL_WAIT: Duration = Duration::from_secs(5);
-/// How long they may take to tell of one.
-const ONE_WAIT: Duration = Duration::from_secs(1);
-/// How soon they are asked again while something is missing.
+/// How long they may take to tell of those of a list; the rest is for the next time.
+const LIST_WAIT: Duration = Duration::from_secs(1);
+/// How soon they are asked again while something is missing, at least and at most.
 const AGAIN: Duration = Duration::from_secs(1);
+const AGAIN_MAX: Duration = Duration::from_secs(10);
+/// When there is nothing to look for.
+const NEVER: Duration = Duration::from_secs(365 * 86_400);
 /// Topics of Kafka's own.
 const INTERNAL: [&str; 3] = ["__consumer_offsets", "__share_group_state", "__transaction_state"];
 
@@ -65,7 +69,9 @@ fn is_name(text: &str) -> bool {
 /// What a member knows of its topics.
 #[derive(Default)]
 pub(crate) struct Lookout {
-    looked: Option<Instant>,
+    /// When the member looks again, and which name of a list is then the first.
+    due: Option<Instant>,
+    next: usize,
     /// Nothing that was asked for is missing.
     is_complete: bool,
     /// Topics that are there.
@@ -90,15 +96,10 @@ impl Lookout {
         topics: &Topics,
         consumer: &BaseConsumer<MemberContext>,
     ) -> Result<(), String> {
-        let again_after = match topics {
-            Topics::List(_) if self.is_complete => return Ok(()),
-            Topics::Pattern { again_after, .. } if self.is_complete => *again_after,
-            Topics::Pattern { again_after, .. } => AGAIN.min(*again_after),
-            Topics::List(_) => AGAIN,
-        };
-        if self.looked.is_some_and(|looked| looked.elapsed() < again_after) {
+        if self.due.is_some_and(|due| Instant::now() < due) {
             return Ok(());
         }
+        let begin = Instant::now();
         let looked = match topics {
             Topics::List(names) => {
                 subscribe(consumer, names)?;
@@ -111,43 +112,56 @@ impl Lookout {
         if let Err(error) = looked {
             tracing::warn!(%error, limited = true, "The brokers don't name their topics.");
         }
-        self.looked = Some(Instant::now());
+        // Meanwhile nothing is polled: it is done seldom where it takes long.
+        let again_after = (4 * begin.elapsed()).clamp(AGAIN, AGAIN_MAX);
+        let again_after = match topics {
+            Topics::List(_) if self.is_complete => NEVER,
+            Topics::List(_) => again_after,
+            Topics::Pattern { again_after, .. } if self.is_complete => *again_after,
+            Topics::Pattern { again_after: max, .. } => again_after.min(*max),
+        };
+        self.due = Some(Instant::now() + again_after);
         Ok(())
     }
 
     /// Whether the topic came after the member had begun to look.
     pub(crate) fn has_appeared(&self, topic: &str) -> bool {
-        self.appeared.contains(topic)
+        // The group may hear of it before the member looks again.
+        self.appeared.contains(topic) || self.missing.contains(topic)
     }
 
     /// Asks for each topic that is missing, which also makes brokers create it where they may.
     fn look_for(&mut self, names: &[String], consumer: &BaseConsumer<MemberContext>) -> KafkaResult<()> {
-        for name in names {
+        let until = Instant::now() + LIST_WAIT;
+        for _ in names {
+            let left = until.saturating_duration_since(Instant::now());
+            let Some(name) = names.get(self.next % names.len()).filter(|_| !left.is_zero()) else { break };
+            self.next = (self.next + 1) % names.len();
             if self.known.contains(name) {
                 continue;
             }
-            let metadata = consumer.fetch_metadata(Some(name), ONE_WAIT)?;
+            let metadata = consumer.fetch_metadata(Some(name), left)?;
             let Some(topic) = metadata.topics().first() else { continue };
             match topic.error() {
-                None if topic.partitions().is_empty() => {}
-                None => {
+                Some(UNKNOWN_TOPIC | LEADER_NOT_AVAILABLE) => drop(self.missing.insert(name.clone())),
+                None if is_there(topic) => {
                     if self.missing.remove(name) {
                         self.appeared.insert(name.clone());
                         self.is_news = true;
                     }
                     self.known.insert(name.clone());
                 }
-                Some(UNKNOWN_TOPIC | LEADER_NOT_AVAILABLE) => drop(self.missing.insert(name.clone())),
                 // It may be there, and forbidden.
-                Some(_) => {}
+                _ => {}
             }
         }
         // The library tells the group of a topic only when it sees all.
         if self.is_news {
-            consumer.fetch_metadata(None, ALL_WAIT)?;
-            self.is_news = false;
+            let all = consumer.fetch_metadata(None, ALL_WAIT)?;
+            let is_listed = |name| all.topics().iter().any(|topic| topic.name() == name && is_there(topic));
+            self.is_news = !self.appeared.iter().all(|name| is_listed(name.as_str()));
         }
-        self.is_complete = names.iter().all(|name| self.known.contains(name));
+        self.is_complete = !self.is_news && names.iter().all(|name| self.known.contains(name));
         Ok(())
     }
 
@@ -164,18 +178,25 @@ impl Lookout {
         let names = metadata.topics().iter().map(|topic| topic.name()).filter(|name| is_wanted(name));
         let mut names: Vec<_> = names.map(str::to_owned).collect();
         names.sort_unstable();
+        // One that is deleted and comes back is a new one.
+        self.known.retain(|name| names.contains(name));
         for name in &names {
             if self.known.insert(name.clone()) && self.has_listed {
                 self.appeared.insert(name.clone());
             }
         }
-        self.has_listed = true;
+        // A broker that has just started may know of none.
+        self.has_listed |= !metadata.topics().is_empty();
         self.is_complete = !names.is_empty();
         if !names.is_empty() {
             subscribe(consumer, &names)?;
         }
         Ok(Ok(()))
     }
+}
+
+fn is_there(topic: &MetadataTopic) -> bool {
+    topic.error().is_none() && !topic.partitions().is_empty()
 }
 
 /// Subscribes `consumer` to these topics, unless it is.

@@ -417,6 +417,10 @@ impl Open {
                             a member could begin before offsets that are still to be committed"
                     .to_owned());
             }
+            if note.link.joins_messages {
+                return Err("`transactional_id` can't be used with a codec on the kafka input that joins messages: `multiline`"
+                    .to_owned());
+            }
             let joined = note.link.join(asked);
             self.links.push(joined.ok_or("a kafka input can feed one output with `transactional_id` only")?);
         }
