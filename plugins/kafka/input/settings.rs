@@ -70,36 +70,69 @@ impl Settings {
         let left = || deadline.saturating_duration_since(Instant::now());
         // Where brokers don't answer, the library finds it later.
         let Ok(committed) = consumer.committed_offsets(assigned.clone(), left()) else { return begun };
+        let mut unknown = TopicPartitionList::new();
         for element in committed.elements().iter().filter(|element| element.error().is_ok()) {
             let (topic, partition) = (element.topic(), element.partition());
-            let key = (topic.to_owned(), partition);
             match element.offset() {
-                Offset::Offset(offset) => drop(begun.insert(key, Beginning::Committed(offset))),
-                Offset::Invalid => {
-                    let Ok((first, end)) = consumer.fetch_watermarks(topic, partition, left()) else {
-                        if self.reset == Reset::Latest && lookout.has_appeared(topic) {
-                            let _ = assigned.set_partition_offset(topic, partition, Offset::Beginning);
-                        }
-                        continue;
-                    };
-                    let beginning = match self.reset {
-                        Reset::Latest if lookout.has_appeared(topic) => Beginning::New(first),
-                        Reset::Latest => Beginning::New(end),
-                        Reset::Earliest => Beginning::First { first, end },
-                        Reset::None => Beginning::None,
-                    };
-                    if let Beginning::New(offset) = beginning
-                        && assigned.set_partition_offset(topic, partition, Offset::Offset(offset)).is_err()
-                    {
-                        continue;
-                    }
-                    begun.insert(key, beginning);
+                Offset::Offset(offset) => {
+                    begun.insert((topic.to_owned(), partition), Beginning::Committed(offset));
                 }
+                Offset::Invalid => drop(unknown.add_partition(topic, partition)),
                 _ => {}
             }
         }
+        let firsts = offsets_at(Offset::Beginning, consumer, &unknown, left());
+        let ends = offsets_at(Offset::End, consumer, &unknown, left());
+        for element in unknown.elements() {
+            let (topic, partition) = (element.topic(), element.partition());
+            let key = (topic.to_owned(), partition);
+            let is_new = lookout.has_appeared(topic);
+            let beginning = match (self.reset, firsts.get(&key), ends.get(&key)) {
+                (Reset::None, ..) => Beginning::None,
+                (Reset::Earliest, Some(&first), Some(&end)) => Beginning::First { first, end },
+                (Reset::Latest, Some(&first), _) if is_new => Beginning::New(first),
+                (Reset::Latest, _, Some(&end)) if !is_new => Beginning::New(end),
+                (Reset::Latest, ..) if is_new => {
+                    let _ = assigned.set_partition_offset(topic, partition, Offset::Beginning);
+                    continue;
+                }
+                _ => continue,
+            };
+            if let Beginning::New(offset) = beginning
+                && assigned.set_partition_offset(topic, partition, Offset::Offset(offset)).is_err()
+            {
+                continue;
+            }
+            begun.insert(key, beginning);
+        }
         begun
     }
+}
+
+/// The first offsets of partitions, or those behind their last messages, as far as brokers tell them.
+fn offsets_at(
+    place: Offset,
+    consumer: &BaseConsumer<MemberContext>,
+    partitions: &TopicPartitionList,
+    wait_max: Duration,
+) -> HashMap<(String, i32), i64> {
+    let mut asked = TopicPartitionList::new();
+    for element in partitions.elements() {
+        // It stands where a time is expected; only offsets that are none are refused.
+        let _ = asked.add_partition_offset(element.topic(), element.partition(), place);
+    }
+    if asked.count() == 0 {
+        return HashMap::new();
+    }
+    let Ok(found) = consumer.offsets_for_times(asked, wait_max) else { return HashMap::new() };
+    let found = found.elements();
+    let found = found.iter().filter(|element| element.error().is_ok());
+    found
+        .filter_map(|element| match element.offset() {
+            Offset::Offset(offset) => Some(((element.topic().to_owned(), element.partition()), offset)),
+            _ => None,
+        })
+        .collect()
 }
 
 /// Where a partition begins.
