@@ -547,6 +547,14 @@ impl Member {
 fn report(error: &KafkaError) {
     match error.rdkafka_error_code() {
         Some(RDKafkaErrorCode::PartitionEOF) => {}
+        // The context has heard of it, and of the reason.
+        Some(
+            RDKafkaErrorCode::AllBrokersDown
+            | RDKafkaErrorCode::Authentication
+            | RDKafkaErrorCode::BrokerTransportFailure
+            | RDKafkaErrorCode::Resolve
+            | RDKafkaErrorCode::SSL,
+        ) => tracing::debug!(%error, "Unable to poll Kafka consumer"),
         Some(RDKafkaErrorCode::PollExceeded) => tracing::warn!(
             %error, limited = true,
             "The group has taken this member's partitions away: it did not poll for max_poll_interval_ms."
