@@ -4,6 +4,7 @@
 //! carries nothing but the number with an event, and its answer is a look into a short list.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rdkafka::error::RDKafkaErrorCode;
@@ -14,7 +15,10 @@ pub(super) type Refusals = Vec<(usize, RDKafkaErrorCode)>;
 
 /// All that is under way.
 #[derive(Debug, Default)]
-pub(super) struct Flights(Mutex<Table>);
+pub(super) struct Flights {
+    table: Mutex<Table>,
+    has_refusals: AtomicBool,
+}
 
 #[derive(Debug, Default)]
 struct Table {
@@ -33,7 +37,7 @@ struct Flight {
 
 impl Flights {
     fn table(&self) -> MutexGuard<'_, Table> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Numbers for `count` events, of which the first is given; the receiver hears when all were answered.
@@ -51,11 +55,21 @@ impl Flights {
         (first, answers)
     }
 
+    /// Whether an event was not accepted since the last [`Flights::forget_refusals`].
+    pub(super) fn has_refusals(&self) -> bool {
+        self.has_refusals.load(Ordering::Acquire)
+    }
+
+    pub(super) fn forget_refusals(&self) {
+        self.has_refusals.store(false, Ordering::Release);
+    }
+
     /// The event of this number was accepted, or not.
     pub(super) fn answer(&self, number: usize, refusal: Option<RDKafkaErrorCode>) {
         let mut table = self.table();
         let Some((&first, flight)) = table.flights.range_mut(..=number).next_back() else { return };
         if let Some(code) = refusal {
+            self.has_refusals.store(true, Ordering::Release);
             flight.refusals.push((number - first, code));
         }
         flight.unanswered -= 1;

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ferrostash_plugin::DeadLetters;
 use rdkafka::ClientConfig;
@@ -24,6 +24,8 @@ use crate::link::Offsets;
 
 /// How soon a commit without an answer is asked for again.
 const COMMIT_AGAIN: Duration = Duration::from_millis(200);
+/// How long the answers of events are waited for before looking whether one was refused.
+const FLUSH_STEP: Duration = Duration::from_millis(100);
 /// How long to wait for room in the producer's buffer before looking again.
 const ROOM_WAIT: Duration = Duration::from_millis(5);
 /// How long a look at a topic may take.
@@ -173,6 +175,7 @@ impl Live {
     /// Opens a transaction. Blocks.
     pub(super) fn begin_transaction(&self, wait_max: Duration) -> KafkaResult<()> {
         self.introduce(wait_max)?;
+        self.flights().forget_refusals();
         self.producer.begin_transaction()
     }
 
@@ -192,6 +195,13 @@ impl Live {
     /// Commits the transaction, once all of its events were accepted. Once brokers may have begun with it there is no way back: it is
     /// tried until they have answered, or `is_ending`. Blocks.
     pub(super) fn commit_for_good(&self, wait_max: Duration, is_ending: &AtomicBool) -> KafkaResult<()> {
+        // After a refusal librdkafka sends nothing more, and would wait for the rest in vain.
+        let until = Instant::now() + wait_max;
+        while let Err(error) = self.producer.flush(FLUSH_STEP) {
+            if self.flights().has_refusals() || Instant::now() >= until {
+                return Err(error);
+            }
+        }
         loop {
             match self.producer.commit_transaction(wait_max) {
                 Err(KafkaError::Transaction(error))
