@@ -173,7 +173,8 @@ fn no_position_passes_events_that_the_cluster_does_not_let_in() {
         cluster.state().always = Some(Reply::Status(status));
         let mut process = place.start(&cluster, "", "");
         process.wait_for("refuses our credentials or privileges");
-        assert_eq!(output_metric(&mut process, "bulk_requests", "unauthorized"), 1);
+        // The line comes a moment before it is counted.
+        until(&mut process, |process| output_metric(process, "bulk_requests", "unauthorized") == 1);
         assert_balanced(&ledger(&mut process));
         // Killed amid it, nothing that was not delivered is skipped.
         process.kill();
